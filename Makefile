@@ -1,0 +1,80 @@
+# twograd: `make help` lists what there is to do. Nothing needs to be installed but Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+UV := $(shell command -v uv 2>/dev/null)
+
+# $(call install,EXTRA): the project with an extra, in $(VENV); by uv where it is present, by pip otherwise
+ifdef UV
+install = uv pip install --quiet --python $(RUN) $(2) --editable '.$(1)'
+else
+install = $(RUN) -m pip install --quiet --disable-pip-version-check $(2) --editable '.$(1)'
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-lowest lint format generate figures bench clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(RUN):
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
+	  f"twograd needs Python 3.11 or newer, this is {v[0]}.{v[1]}; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(if $(UV),uv venv --quiet --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV))
+
+# Stamps say which extras are installed; they are older than pyproject.toml when it has changed since.
+$(VENV)/.base: pyproject.toml | $(RUN)
+	@echo "installing twograd into $(VENV) ..."
+	@$(call install,)
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(RUN)
+	@echo "installing twograd and its test extras into $(VENV) ..."
+	@$(call install,[test])
+	@touch $@ $(VENV)/.base
+
+$(VENV)/.dev: pyproject.toml | $(RUN)
+	@echo "installing twograd and its developer extras into $(VENV) ..."
+	@$(call install,[dev])
+	@touch $@ $(VENV)/.base $(VENV)/.test
+
+demo: $(VENV)/.base  ## train one network on both engines, and draw what happens (saved in out/)
+	@$(RUN) tutorials/01_two_engines.py
+
+test: $(VENV)/.test  ## run all tests
+	$(RUN) -m pytest -q
+
+test-lowest:  ## run all tests with the oldest dependencies that pyproject.toml allows, in .venv-lowest
+	@$(MAKE) --no-print-directory .venv-lowest/.lowest VENV=.venv-lowest
+	.venv-lowest/bin/python -m pytest -q
+
+.venv-lowest/.lowest: pyproject.toml | $(RUN)
+	@echo "installing the oldest dependencies into $(VENV) ..."
+	@$(RUN) tests/lowest.py > $(VENV)/lowest.txt
+	@$(call install,[test],--constraint $(VENV)/lowest.txt)
+	@touch $@
+
+lint: $(VENV)/.dev  ## check style, types, imports between folders, and that generated files are up to date
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(RUN) -m fast.generate --check
+
+format: $(VENV)/.dev  ## let ruff format the code
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+generate: $(VENV)/.base  ## write the elementwise kernels from the table of operations
+	$(RUN) -m fast.generate
+
+figures: $(VENV)/.base  ## draw the pictures that the README shows (in docs/)
+	$(RUN) tutorials/01_two_engines.py --figures docs
+
+bench: $(VENV)/.test  ## compare a training step with micrograd's
+	$(RUN) benchmarks/micro_step.py
+
+clean:  ## delete environments, caches and results
+	rm -rf .venv .venv-lowest out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
