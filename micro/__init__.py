@@ -1,0 +1,31 @@
+"""micro: backpropagation that can be watched. Plain Python, one number at a time.
+
+Read it in this order: `ops` (what each operation computes and how steep it is), `value` (a number that remembers its
+parents, and backpropagation), `array` (lists of such numbers), `functional` (layers and losses as loops).
+"""
+
+import sys
+
+from micro import functional
+from micro.array import Array, as_tensor, tensor
+from micro.ops import OPS, Op
+from micro.value import Constant, Value
+from micro.vocabulary import float32, float64, int64, no_grad
+
+__all__ = [
+    "OPS",
+    "Array",
+    "Constant",
+    "Op",
+    "Value",
+    "as_tensor",
+    "float32",
+    "float64",
+    "functional",
+    "int64",
+    "no_grad",
+    "tensor",
+]
+
+# Layers and losses are handed tensors and find the engine's functions through them. Set here, once everything exists.
+Value.engine = Array.engine = sys.modules[__name__]
