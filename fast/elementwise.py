@@ -1,0 +1,83 @@
+"""Rows of the table of operations on NumPy arrays: broadcasting, and which kernel to run.
+
+Broadcasting is done and undone here and nowhere else: arguments are stretched to one shape before a kernel runs, and
+gradients are summed back (`unbroadcast`) after it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from fast import threads
+from fast.kernels import elementwise as serial
+from fast.kernels import elementwise_parallel as parallel
+from micro import checks
+from micro.ops import FUNCTIONS, OPS, Op
+
+Kernel = Callable[..., None]
+
+
+def _pair(name: str) -> tuple[Kernel, Kernel]:
+    return getattr(serial, name), getattr(parallel, name)
+
+
+_FORWARD = {op.name: _pair(op.name) for op in OPS.values()}
+_SLOPES = {op.name: [_pair(f"{op.name}_grad_{argument}") for argument in op.arguments] for op in OPS.values()}
+_THRESHOLD = {
+    op.name: threads.COSTLY if any(f"{name}(" in op.forward for name in FUNCTIONS) else threads.CHEAP
+    for op in OPS.values()
+}
+
+
+def forward(op: Op, arguments: Sequence[np.ndarray]) -> np.ndarray:
+    """The result of `op` for arrays of one floating-point type, broadcast to one shape."""
+    shape = arguments[0].shape
+    if len(arguments) == 2 and arguments[1].shape != shape:
+        shape = checks.broadcast_shape(op.symbol, *[argument.shape for argument in arguments])
+    y = np.empty(shape, arguments[0].dtype)
+    _run(op, _FORWARD[op.name], *[_stretch(argument, shape) for argument in arguments], y.ravel())
+    return y
+
+
+def backward(
+    op: Op, grad: np.ndarray, arguments: Sequence[np.ndarray], y: np.ndarray, needed: Sequence[bool]
+) -> list[np.ndarray | None]:
+    """For each argument, where `needed`, the gradient `grad` times the slope, in the argument's own shape."""
+    flat = [_stretch(array, y.shape) for array in (grad, *arguments, y)]
+    gradients: list[np.ndarray | None] = []
+    for argument, kernels, wanted in zip(arguments, _SLOPES[op.name], needed, strict=True):
+        result = None
+        if wanted:
+            result = np.empty(y.shape, y.dtype)
+            _run(op, kernels, *flat, result.ravel())
+            result = unbroadcast(result, argument.shape)
+        gradients.append(result)
+    return gradients
+
+
+def unbroadcast(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Sum `grad` over the dimensions in which `shape` was stretched to become `grad.shape`."""
+    if grad.shape == shape:
+        return grad
+    grad = grad.sum(axis=tuple(range(grad.ndim - len(shape))))
+    stretched = tuple(i for i, length in enumerate(shape) if length != grad.shape[i])
+    return np.asarray(grad.sum(axis=stretched, keepdims=True))
+
+
+def _stretch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """`array` stretched to `shape`, as the one-dimensional contiguous array that kernels take."""
+    if array.shape == shape:
+        return array.ravel()
+    if array.size == 1:  # a plain number, usually; quicker than the general case
+        return np.full(math.prod(shape), array.item(), array.dtype)
+    return np.broadcast_to(array, shape).ravel()
+
+
+def _run(op: Op, kernels: tuple[Kernel, Kernel], *arrays: np.ndarray) -> None:
+    if arrays[0].size < _THRESHOLD[op.name]:
+        kernels[0](*arrays)
+    else:
+        threads.launch(*kernels, *arrays)

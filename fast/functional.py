@@ -1,0 +1,355 @@
+"""The structured operations of `micro.functional` as kernels, with gradients derived by hand.
+
+Each function stands above the rule that takes its gradient back. Names, arguments, defaults and errors are those of
+`micro.functional`, whose loops are the definition; here only speed is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fast.kernels import linear as linear_kernels
+from fast.kernels import losses, optimizers
+from fast.tensors import Gradients, Rule, Tensor, check_dtype, record
+from micro import checks
+from micro.vocabulary import int64
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Shapes and sums.
+
+
+def to(x: Tensor, dtype: str) -> Tensor:
+    """x with elements of type `dtype`; x itself, if it has that type already."""
+    if x.data.dtype.name == dtype:
+        return x
+    check_dtype(dtype)
+    data = x.data.astype(dtype)
+    return Tensor(data) if dtype == int64 else record(_TO, data, (x,))
+
+
+def _to_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    return (grad.astype(node.parents[0].data.dtype),)
+
+
+_TO = Rule("to", _to_grad)
+
+
+def reshape(x: Tensor, *shape: int) -> Tensor:
+    """The same elements, in reading order, in another shape; one length may be -1. Shares memory where it can."""
+    return record(_RESHAPE, x.data.reshape(checks.new_shape(x.shape, shape)), (x,))
+
+
+def _reshape_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    return (grad.reshape(node.parents[0].shape),)
+
+
+_RESHAPE = Rule("reshape", _reshape_grad)
+
+
+def transpose(x: Tensor) -> Tensor:
+    """y[j, i] = x[i, j], for a matrix. Shares memory."""
+    if x.ndim != 2:
+        raise ValueError(f"transpose: shape {x.shape}; a matrix, with two dimensions, is needed")
+    return record(_TRANSPOSE, x.data.T, (x,))
+
+
+def _transpose_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    return (grad.T,)
+
+
+_TRANSPOSE = Rule("transpose", _transpose_grad)
+
+
+def getitem(x: Tensor, index: Any) -> Tensor:
+    """x[index] for integers and slices. Shares memory."""
+    parts = index if isinstance(index, tuple) else (index,)
+    for part in parts:
+        if not isinstance(part, int | np.integer | slice):
+            raise TypeError(f"index {part!r:.80} of type {type(part).__name__}; use integers and slices")
+    try:
+        data = np.asarray(x.data[index])
+    except IndexError as error:
+        raise IndexError(f"index {index} does not fit the shape {x.shape}: {error}") from None
+    return record(_GETITEM, data, (x,), saved=index)
+
+
+def _getitem_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    result = np.zeros(node.parents[0].shape, grad.dtype)
+    result[node.saved] = grad
+    return (result,)
+
+
+_GETITEM = Rule("[ ]", _getitem_grad)
+
+
+def sum(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The sum over one dimension, or over all elements."""
+    return _total(_SUM, x, dim, keepdim, 1)
+
+
+def mean(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The sum divided by the number of elements."""
+    checks.not_empty("mean", x.shape)
+    dim = None if dim is None else checks.dimension("mean", dim, x.shape)
+    return _total(_MEAN, x, dim, keepdim, x.data.size if dim is None else x.shape[dim])
+
+
+def _total(rule: Rule, x: Tensor, dim: int | None, keepdim: bool, count: int) -> Tensor:
+    if x.data.dtype == _INT64:
+        raise checks.integers(rule.symbol)
+    dim = None if dim is None else checks.dimension(rule.symbol, dim, x.shape)
+    total = np.asarray(x.data.sum(axis=dim, keepdims=keepdim))
+    if count != 1:
+        total = np.asarray(total / count, x.data.dtype)
+    return record(rule, total, (x,), saved=(dim, keepdim, count))
+
+
+def _total_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    dim, keepdim, count = node.saved
+    if dim is not None and not keepdim:
+        grad = np.expand_dims(grad, dim)
+    return (np.broadcast_to(grad / grad.dtype.type(count), node.parents[0].shape).copy(),)
+
+
+_SUM, _MEAN = Rule("sum", _total_grad), Rule("mean", _total_grad)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Products.
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """y[n, m] = sum over k of a[n, k] * b[k, m], for a (N, K) and b (K, M)."""
+    checks.matmul_shapes(a, b)
+    a, b = _one_dtype("matmul", a, b)
+    return record(_MATMUL, a.data @ b.data, (a, b))
+
+
+def _matmul_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    a, b = node.parents
+    return (
+        grad @ b.data.T if a.requires_grad else None,
+        a.data.T @ grad if b.requires_grad else None,
+    )
+
+
+_MATMUL = Rule("@", _matmul_grad)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y[n, o] = bias[o] + sum over i of weight[o, i] * x[n, i], for x (N, in) and weight (out, in).
+
+    x may have more dimensions, or only one, (..., in); the result then is (..., out).
+    """
+    parents: tuple[Tensor, ...] = (x, weight) if bias is None else (x, weight, bias)
+    checks.linear_shapes(x, weight, bias)
+    parents = _one_dtype("linear", *parents)
+    rows, matrix, *rest = [parent.data for parent in parents]
+    y = np.empty((*x.shape[:-1], matrix.shape[0]), matrix.dtype)
+    offset = rest[0] if rest else np.empty(0, matrix.dtype)
+    linear_kernels.linear(_rows(rows), _contiguous(matrix), _contiguous(offset), y.reshape(-1, matrix.shape[0]))
+    return record(_LINEAR, y, parents)
+
+
+def _linear_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    gradients = [np.empty(p.shape if p.requires_grad else (0,) * p.ndim, grad.dtype) for p in node.parents]
+    x, weight = node.parents[:2]
+    grad_bias = gradients[2] if len(gradients) == 3 else np.empty(0, grad.dtype)
+    grad_x = gradients[0].reshape(-1, x.shape[-1])
+    linear_kernels.linear_grad(_rows(grad), _rows(x.data), _contiguous(weight.data), grad_x, gradients[1], grad_bias)
+    return [g if p.requires_grad else None for g, p in zip(gradients, node.parents, strict=True)]
+
+
+_LINEAR = Rule("linear", _linear_grad)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Probabilities.
+
+
+def softmax(x: Tensor, dim: int = -1) -> Tensor:
+    """exp(x[i]) / sum over j of exp(x[j]), along one dimension."""
+    return _along(_SOFTMAX, losses.softmax, x, dim)
+
+
+def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
+    """log(softmax(x)), without a detour through numbers too small for the logarithm."""
+    return _along(_LOG_SOFTMAX, losses.log_softmax, x, dim)
+
+
+def _along(rule: Rule, kernel: Callable[..., None], x: Tensor, dim: int) -> Tensor:
+    dim = checks.dimension(rule.symbol, dim, x.shape)
+    return record(rule, _run_along(kernel, dim, x.data), (x,), saved=dim)
+
+
+def _run_along(kernel: Callable[..., None], dim: int, *arrays: np.ndarray) -> np.ndarray:
+    """Run a kernel that works along rows, along the dimension `dim`."""
+    moved = [np.ascontiguousarray(np.moveaxis(array, dim, -1)) for array in arrays]
+    result = np.empty_like(moved[0])
+    if result.size:
+        kernel(*map(_rows, moved), _rows(result))
+    return np.moveaxis(result, -1, dim)
+
+
+def _softmax_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    return (_run_along(losses.softmax_grad, node.saved, grad, node.data),)
+
+
+def _log_softmax_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    return (_run_along(losses.log_softmax_grad, node.saved, grad, node.data),)
+
+
+_SOFTMAX, _LOG_SOFTMAX = Rule("softmax", _softmax_grad), Rule("log_softmax", _log_softmax_grad)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Losses: the mean over all elements, a tensor without dimensions. The kernels compute the gradient on the way.
+
+
+def mse_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean squared error: the mean of (prediction - target)^2."""
+    return _loss(_MSE, losses.mse_loss, prediction, target)
+
+
+def hinge_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of relu(1 - target * prediction), for targets of -1 and +1."""
+    return _loss(_HINGE, losses.hinge_loss, prediction, target)
+
+
+def binary_cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of -(t * log(p) + (1 - t) * log(1 - p)), for probabilities p and targets t between 0 and 1.
+
+    As in PyTorch the logarithms stop at -100, so a prediction of exactly 0 or 1 costs 100 at most. Where they have
+    stopped the loss is flat and its gradient 0. (PyTorch's loss is flat there too; its gradient is -1e12.)
+    """
+    return _loss(_BCE, losses.binary_cross_entropy, prediction, target)
+
+
+def binary_cross_entropy_with_logits(prediction: Tensor, target: Tensor) -> Tensor:
+    """`binary_cross_entropy` of sigmoid(prediction), without overflow: the mean of softplus(x) - t * x."""
+    return _loss(_BCE_LOGITS, losses.binary_cross_entropy_with_logits, prediction, target)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean of -log_softmax(logits)[label], for logits (N, C) and integer labels (N,)."""
+    checks.class_labels(logits, labels, ())
+    grad = np.empty(logits.shape, logits.data.dtype)
+    loss, known = losses.cross_entropy(_contiguous(logits.data), _contiguous(labels.data), grad)
+    if not known:
+        checks.class_labels(logits, labels, labels.tolist())
+    return record(_CROSS_ENTROPY, np.array(loss, grad.dtype), (logits,), saved=grad)
+
+
+def l2_penalty(parameters: Sequence[Tensor]) -> Tensor:
+    """The sum of the squares of all elements of all parameters."""
+    total = 0.0
+    for parameter in parameters:
+        numbers = _flat(parameter.data)
+        total += float(np.dot(numbers, numbers))
+    return record(_L2, np.array(total, parameters[0].data.dtype), tuple(parameters))
+
+
+def _l2_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    twice = 2 * grad
+    return [parent.data * twice if parent.requires_grad else None for parent in node.parents]
+
+
+_L2 = Rule("l2_penalty", _l2_grad)
+
+
+def _loss(rule: Rule, kernel: Callable[..., tuple[float, bool]], prediction: Tensor, target: Tensor) -> Tensor:
+    checks.same_shape(rule.symbol, prediction, target)
+    if target.requires_grad:
+        raise ValueError(f"{rule.symbol}: the target requires a gradient; give target.detach()")
+    numbers = prediction.data
+    grad = np.empty(numbers.shape, numbers.dtype)
+    loss, known = kernel(_flat(numbers), _flat(target.data.astype(numbers.dtype, copy=False)), _flat(grad))
+    if not known:
+        checks.loss_arguments(rule.symbol, _flat(numbers).tolist(), _flat(target.data).tolist())
+    return record(rule, np.array(loss, numbers.dtype), (prediction,), saved=grad)
+
+
+def _loss_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    return (node.saved * grad,)
+
+
+_MSE, _HINGE = Rule("mse_loss", _loss_grad), Rule("hinge_loss", _loss_grad)
+_BCE, _BCE_LOGITS = Rule("binary_cross_entropy", _loss_grad), Rule("binary_cross_entropy_with_logits", _loss_grad)
+_CROSS_ENTROPY = Rule("cross_entropy", _loss_grad)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Updates. `state` belongs to the optimizer and begins as an empty dictionary; the keys are PyTorch's.
+
+
+def sgd_step(
+    parameters: Sequence[Tensor],
+    state: dict[str, Any],
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+) -> None:
+    """Gradient descent: p -= lr * g; with momentum g is replaced by its running sum, `buffer`."""
+    first = "momentum_buffer" not in state
+    buffers = state.setdefault("momentum_buffer", _zeros(parameters))
+    for p, buffer in zip(parameters, buffers, strict=True):
+        if p._grad is not None:
+            numbers, grad = _flat(p.data), _flat(p._grad)
+            optimizers.sgd(numbers, grad, buffer, first, lr, momentum, dampening, weight_decay, nesterov)
+
+
+def adam_step(
+    parameters: Sequence[Tensor],
+    state: dict[str, Any],
+    *,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> None:
+    """Kingma and Ba 2015, algorithm 1: steps of about lr, whatever the size of the gradient."""
+    t = state["step"] = state.get("step", 0) + 1
+    means = state.setdefault("exp_avg", _zeros(parameters))
+    squares = state.setdefault("exp_avg_sq", _zeros(parameters))
+    for p, m, v in zip(parameters, means, squares, strict=True):
+        if p._grad is not None:
+            optimizers.adam(_flat(p.data), _flat(p._grad), m, v, t, lr, *betas, eps, weight_decay)
+
+
+def _zeros(parameters: Sequence[Tensor]) -> list[np.ndarray]:
+    return [np.zeros(p.data.size, p.data.dtype) for p in parameters]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Arrays as kernels take them.
+
+
+def _contiguous(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array)
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return array.ravel()
+
+
+def _rows(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1, array.shape[-1])
+
+
+def _one_dtype(name: str, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """All tensors in the widest of their floating-point types."""
+    dtypes = {tensor.data.dtype for tensor in tensors}
+    if len(dtypes) == 1 and _INT64 not in dtypes:
+        return tensors
+    if _INT64 in dtypes:
+        raise checks.integers(name)
+    return tuple([to(tensor, np.result_type(*dtypes).name) for tensor in tensors])
+
+
+_INT64 = np.dtype(int64)

@@ -1,0 +1,125 @@
+"""Write the elementwise kernels from the table of operations: `python -m fast.generate`, or `--check` in the lint step.
+
+Why generated files and not kernels made while the program runs: Numba keeps compiled code on disk only for functions
+that stand in a file, and it does not notice when a function that a kernel calls has changed in another file. A plain
+module with the formula written out in it is cached, and is compiled again when the formula changes.
+
+Each row of `micro.ops.OPS` becomes one kernel for the result and one for each slope. Every target writes the same
+loops in its own frame; `TARGETS` lists them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from micro.ops import CONSTANTS, OPS, Op
+
+KERNELS = Path(__file__).parent / "kernels"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A module of kernels: its file, how it begins, what stands above each kernel, and the head of its loop."""
+
+    file: str
+    header: str
+    decorator: str
+    loop: str
+
+
+_HEADER = '''"""The elementwise kernels, {what}. Generated from micro/ops.py by `python -m fast.generate`; do not edit.
+
+`name(arguments, y)` writes the result; `name_grad_x(grad, arguments, y, grad_x)` writes grad times the slope in x.
+All arrays are one-dimensional, contiguous, and of one length and one floating-point type.
+"""
+
+import math
+
+from numba import {names}
+'''
+
+TARGETS = (
+    Target(
+        file="elementwise.py",
+        header=_HEADER.format(what="each on one core", names="njit"),
+        decorator='@njit(cache=True, nogil=True, error_model="numpy")',
+        loop="for i in range(y.size):",
+    ),
+    Target(
+        file="elementwise_parallel.py",
+        header=_HEADER.format(what="each on all cores", names="njit, prange"),
+        decorator='@njit(cache=True, nogil=True, error_model="numpy", parallel=True)',
+        loop="for i in prange(y.size):",
+    ),
+)
+
+
+class _Elements(ast.NodeTransformer):
+    """Turn a formula over numbers into one over elements: `x` becomes `x[i]`, `exp` `math.exp`, and `1` `number(1)`.
+
+    `number` is the arrays' own type. A bare 1 is an int64, which would turn float32 arithmetic into float64.
+    """
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if node.id in CONSTANTS:
+            return _expression(f"number(math.{node.id})")
+        return _expression(f"{node.id}[i]")
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        return _expression(f"number({node.value!r})")
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        assert isinstance(node.func, ast.Name)
+        name = "fabs" if node.func.id == "abs" else node.func.id  # the kernel called abs hides Python's
+        return ast.Call(_expression(f"math.{name}"), [self.visit(argument) for argument in node.args], [])
+
+
+def _expression(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
+
+
+def _kernel(target: Target, name: str, parameters: list[str], result: str, factor: str, formula: str) -> str:
+    elements = ast.unparse(ast.fix_missing_locations(_Elements().visit(_expression(formula))))
+    body = [target.loop, f"    {result}[i] = {factor}({elements})" if factor else f"    {result}[i] = {elements}"]
+    if "number(" in elements:
+        body.insert(0, "number = y.dtype.type")
+    lines = [target.decorator, f"def {name}({', '.join(parameters)}):", *(f"    {line}" for line in body)]
+    return "\n".join(lines)
+
+
+def _kernels(target: Target, op: Op) -> list[str]:
+    arguments = list(op.arguments)
+    kernels = [_kernel(target, op.name, [*arguments, "y"], "y", "", op.forward)]
+    for argument, slope in zip(arguments, op.slopes, strict=True):
+        result = f"grad_{argument}"
+        parameters = ["grad", *arguments, "y", result]
+        kernels.append(_kernel(target, f"{op.name}_{result}", parameters, result, "grad[i] * ", slope))
+    return kernels
+
+
+def module_text(target: Target) -> str:
+    """The whole text of a target's module."""
+    kernels = [kernel for op in OPS.values() for kernel in _kernels(target, op)]
+    return "\n\n\n".join([target.header.rstrip("\n"), *kernels]) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m fast.generate", description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not up to date")
+    check = parser.parse_args(arguments).check
+    stale = [t for t in TARGETS if not (KERNELS / t.file).is_file() or (KERNELS / t.file).read_text() != module_text(t)]
+    for target in stale:
+        if not check:
+            (KERNELS / target.file).write_text(module_text(target))
+        print(
+            f"{KERNELS / target.file}: {'not up to date; run `make generate`' if check else 'written'}", file=sys.stderr
+        )
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,331 @@
+"""The elementwise kernels, each on all cores. Generated from micro/ops.py by `python -m fast.generate`; do not edit.
+
+`name(arguments, y)` writes the result; `name_grad_x(grad, arguments, y, grad_x)` writes grad times the slope in x.
+All arrays are one-dimensional, contiguous, and of one length and one floating-point type.
+"""
+
+import math
+
+from numba import njit, prange
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def add(a, b, y):
+    for i in prange(y.size):
+        y[i] = a[i] + b[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def add_grad_a(grad, a, b, y, grad_a):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_a[i] = grad[i] * (number(1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def add_grad_b(grad, a, b, y, grad_b):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_b[i] = grad[i] * (number(1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def sub(a, b, y):
+    for i in prange(y.size):
+        y[i] = a[i] - b[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def sub_grad_a(grad, a, b, y, grad_a):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_a[i] = grad[i] * (number(1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def sub_grad_b(grad, a, b, y, grad_b):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_b[i] = grad[i] * (-number(1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def mul(a, b, y):
+    for i in prange(y.size):
+        y[i] = a[i] * b[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def mul_grad_a(grad, a, b, y, grad_a):
+    for i in prange(y.size):
+        grad_a[i] = grad[i] * (b[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def mul_grad_b(grad, a, b, y, grad_b):
+    for i in prange(y.size):
+        grad_b[i] = grad[i] * (a[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def div(a, b, y):
+    for i in prange(y.size):
+        y[i] = a[i] / b[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def div_grad_a(grad, a, b, y, grad_a):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_a[i] = grad[i] * (number(1) / b[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def div_grad_b(grad, a, b, y, grad_b):
+    for i in prange(y.size):
+        grad_b[i] = grad[i] * (-y[i] / b[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def pow(a, b, y):
+    for i in prange(y.size):
+        y[i] = a[i] ** b[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def pow_grad_a(grad, a, b, y, grad_a):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_a[i] = grad[i] * (b[i] * a[i] ** (b[i] - number(1)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def pow_grad_b(grad, a, b, y, grad_b):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_b[i] = grad[i] * (number(0) if a[i] == number(0) and b[i] >= number(0) else y[i] * math.log(a[i]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def maximum(a, b, y):
+    for i in prange(y.size):
+        y[i] = a[i] if a[i] > b[i] or a[i] != a[i] else b[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def maximum_grad_a(grad, a, b, y, grad_a):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_a[i] = grad[i] * (number(1) if a[i] > b[i] else number(0.5) if a[i] == b[i] else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def maximum_grad_b(grad, a, b, y, grad_b):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_b[i] = grad[i] * (number(1) if b[i] > a[i] else number(0.5) if a[i] == b[i] else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def minimum(a, b, y):
+    for i in prange(y.size):
+        y[i] = a[i] if a[i] < b[i] or a[i] != a[i] else b[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def minimum_grad_a(grad, a, b, y, grad_a):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_a[i] = grad[i] * (number(1) if a[i] < b[i] else number(0.5) if a[i] == b[i] else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def minimum_grad_b(grad, a, b, y, grad_b):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_b[i] = grad[i] * (number(1) if b[i] < a[i] else number(0.5) if a[i] == b[i] else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def neg(x, y):
+    for i in prange(y.size):
+        y[i] = -x[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def neg_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (-number(1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def abs(x, y):
+    for i in prange(y.size):
+        y[i] = math.fabs(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def abs_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (number(1) if x[i] > number(0) else -number(1) if x[i] < number(0) else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def exp(x, y):
+    for i in prange(y.size):
+        y[i] = math.exp(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def exp_grad_x(grad, x, y, grad_x):
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (y[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def log(x, y):
+    for i in prange(y.size):
+        y[i] = math.log(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def log_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (number(1) / x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def sqrt(x, y):
+    for i in prange(y.size):
+        y[i] = math.sqrt(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def sqrt_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (number(0.5) / y[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def sin(x, y):
+    for i in prange(y.size):
+        y[i] = math.sin(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def sin_grad_x(grad, x, y, grad_x):
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (math.cos(x[i]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def cos(x, y):
+    for i in prange(y.size):
+        y[i] = math.cos(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def cos_grad_x(grad, x, y, grad_x):
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (-math.sin(x[i]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def tanh(x, y):
+    for i in prange(y.size):
+        y[i] = math.tanh(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def tanh_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (number(1) - y[i] * y[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def sigmoid(x, y):
+    number = y.dtype.type
+    for i in prange(y.size):
+        y[i] = number(1) / (number(1) + math.exp(-x[i]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def sigmoid_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (y[i] * (number(1) - y[i]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def relu(x, y):
+    number = y.dtype.type
+    for i in prange(y.size):
+        y[i] = number(0) if x[i] <= number(0) else x[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def relu_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (number(1) if x[i] > number(0) else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def leaky_relu(x, y):
+    number = y.dtype.type
+    for i in prange(y.size):
+        y[i] = x[i] if x[i] > number(0) else number(0.01) * x[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def leaky_relu_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (number(1) if x[i] > number(0) else number(0.01))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def silu(x, y):
+    number = y.dtype.type
+    for i in prange(y.size):
+        y[i] = x[i] / (number(1) + math.exp(-x[i]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def silu_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (y[i] + (number(1) - y[i]) / (number(1) + math.exp(-x[i])))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def softplus(x, y):
+    number = y.dtype.type
+    for i in prange(y.size):
+        y[i] = (number(0) if x[i] <= number(0) else x[i]) + math.log1p(math.exp(-math.fabs(x[i])))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def softplus_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (number(1) / (number(1) + math.exp(-x[i])))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def gelu(x, y):
+    number = y.dtype.type
+    for i in prange(y.size):
+        y[i] = number(0.5) * x[i] * (number(1) + math.erf(x[i] / math.sqrt(number(2))))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def gelu_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (number(0.5) * (number(1) + math.erf(x[i] / math.sqrt(number(2)))) + x[i] * math.exp(-number(0.5) * x[i] * x[i]) / math.sqrt(number(2) * number(math.pi)))

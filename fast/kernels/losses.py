@@ -1,0 +1,136 @@
+"""Losses and probabilities, each with its gradient from the same pass over the data.
+
+The loss kernels take one-dimensional arrays of one floating-point type, write the gradient of the mean to `grad`, and
+return the mean, and whether all numbers were of the kind that the loss takes (the caller finds out which were not, and
+says so). The sum is kept in float64: in float32 it would lose digits with every million of samples.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def mse_loss(prediction, target, grad):
+    """mean of (p - t)^2; grad = 2 (p - t) / N."""
+    number = grad.dtype.type
+    scale = number(2 / grad.size)
+    total = 0.0
+    for i in range(grad.size):
+        difference = prediction[i] - target[i]
+        grad[i] = scale * difference
+        total += difference * difference
+    return total / grad.size, True
+
+
+@njit(cache=True, nogil=True)
+def hinge_loss(prediction, target, grad):
+    """mean of relu(1 - t p), t = -1 or +1; grad = -t / N where 1 - t p > 0, else 0."""
+    number = grad.dtype.type
+    scale = number(1 / grad.size)
+    total, known = 0.0, True
+    for i in range(grad.size):
+        known &= abs(target[i]) == number(1)
+        margin = number(1) - target[i] * prediction[i]
+        grad[i] = number(0) if margin <= number(0) else -target[i] * scale
+        total += number(0) if margin <= number(0) else margin
+    return total / grad.size, known
+
+
+@njit(cache=True, nogil=True)
+def binary_cross_entropy(prediction, target, grad):
+    """mean of -(t log p + (1 - t) log(1 - p)), p, t in [0, 1]; logarithms, and with them gradients, stop at -100."""
+    number = grad.dtype.type
+    scale = number(1 / grad.size)
+    total, known = 0.0, True
+    for i in range(grad.size):
+        p, t = prediction[i], target[i]
+        known &= not (p < 0 or p > 1 or t < 0 or t > 1)
+        yes, no = math.log(p), math.log(number(1) - p)
+        slope = number(0)
+        if yes < number(-100):
+            yes = number(-100)
+        else:
+            slope -= t / p
+        if no < number(-100):
+            no = number(-100)
+        else:
+            slope += (number(1) - t) / (number(1) - p)
+        grad[i] = scale * slope
+        total -= t * yes + (number(1) - t) * no
+    return total / grad.size, known
+
+
+@njit(cache=True, nogil=True)
+def binary_cross_entropy_with_logits(prediction, target, grad):
+    """mean of softplus(x) - t x, t in [0, 1]; grad = (sigmoid(x) - t) / N. exp is taken of negative numbers only."""
+    number = grad.dtype.type
+    scale = number(1 / grad.size)
+    total, known = 0.0, True
+    for i in range(grad.size):
+        x, t = prediction[i], target[i]
+        known &= not (t < 0 or t > 1)
+        power = math.exp(-abs(x))
+        sigmoid = (power if x < number(0) else number(1)) / (number(1) + power)
+        grad[i] = scale * (sigmoid - t)
+        total += (number(0) if x <= number(0) else x) + math.log1p(power) - t * x
+    return total / grad.size, known
+
+
+@njit(cache=True, nogil=True)
+def cross_entropy(logits, labels, grad):
+    """mean over rows of log(sum of exp(x)) - x[label]; grad = (softmax(x) - one_hot(label)) / N.
+
+    logits and grad (N, C); labels (N,), int64, each from 0 to C-1.
+    """
+    number = grad.dtype.type
+    rows, classes = logits.shape
+    scale = number(1 / rows)
+    total = 0.0
+    for n in range(rows):
+        label = labels[n]
+        if label < 0 or label >= classes:
+            return total, False
+        largest = logits[n].max()
+        powers = number(0)
+        for c in range(classes):
+            grad[n, c] = math.exp(logits[n, c] - largest)
+            powers += grad[n, c]
+        total += math.log(powers) + largest - logits[n, label]
+        factor = scale / powers
+        for c in range(classes):
+            grad[n, c] *= factor
+        grad[n, label] -= scale
+    return total / rows, True
+
+
+@njit(cache=True, nogil=True)
+def softmax(x, y):
+    """y[n, c] = exp(x[n, c]) / sum over c of exp(x[n, c]); x, y (N, C)."""
+    for n in range(x.shape[0]):
+        largest = x[n].max()
+        y[n] = np.exp(x[n] - largest)
+        y[n] /= y[n].sum()
+
+
+@njit(cache=True, nogil=True)
+def softmax_grad(grad, y, grad_x):
+    """grad_x[n, c] = y[n, c] * (grad[n, c] - sum over c of grad[n, c] y[n, c])."""
+    for n in range(y.shape[0]):
+        grad_x[n] = y[n] * (grad[n] - (grad[n] * y[n]).sum())
+
+
+@njit(cache=True, nogil=True)
+def log_softmax(x, y):
+    """y[n, c] = x[n, c] - log(sum over c of exp(x[n, c]))."""
+    for n in range(x.shape[0]):
+        y[n] = x[n] - x[n].max()
+        y[n] -= math.log(np.exp(y[n]).sum())
+
+
+@njit(cache=True, nogil=True)
+def log_softmax_grad(grad, y, grad_x):
+    """grad_x[n, c] = grad[n, c] - exp(y[n, c]) * sum over c of grad[n, c]."""
+    for n in range(y.shape[0]):
+        grad_x[n] = grad[n] - np.exp(y[n]) * grad[n].sum()
