@@ -1,0 +1,60 @@
+"""Data on its way into training: checked once, then cut into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+#: Samples and targets, arrays or nested lists of equal length.
+Data = tuple[Any, Any]
+
+
+def check_data(name: str, data: Data) -> tuple[np.ndarray, np.ndarray]:
+    """The samples X (N, ...) and targets y (N, ...) as arrays of finite numbers.
+
+    Raises TypeError or ValueError that names the argument, and for nan and infinity the row and the column.
+    """
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise TypeError(f"{name}: give a pair (X, y) of samples and targets, not {data!r:.80}")
+    x, y = check_numbers(f"{name}: X", data[0]), check_numbers(f"{name}: y", data[1])
+    if len(x) != len(y):
+        raise ValueError(f"{name}: X has {len(x)} rows, y {len(y)}; each sample needs one target")
+    return x, y
+
+
+def check_numbers(name: str, numbers: Any) -> np.ndarray:
+    """Numbers as an array with one row for each sample; no row may hold nan or infinity."""
+    array = np.asarray(numbers)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} holds {array.dtype}, not numbers; encode it first (scikit-learn has encoders)")
+    if array.size == 0:
+        raise ValueError(f"{name} is empty (shape {array.shape}); give at least one sample")
+    if array.ndim == 0:
+        raise ValueError(f"{name} is the single number {array}; give one row for each sample")
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        row, *column = bad[0].tolist()
+        where = f"row {row}" + (f", column {', '.join(map(str, column))}" if column else "")
+        raise ValueError(
+            f"{name} has {array[tuple(bad[0])]} in {where} ({len(bad)} such numbers in all); "
+            "fill the gaps or drop the rows (scikit-learn's SimpleImputer fills)"
+        )
+    return array
+
+
+def check_batch_size(batch_size: int | None, rows: int) -> int:
+    """The number of rows in a batch: `batch_size`, or all where it is None."""
+    if batch_size is None:
+        return rows
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ValueError(f"batch_size={batch_size!r}; give a whole number of at least 1, or None for all rows at once")
+    return min(int(batch_size), rows)
+
+
+def batches(rows: int, batch_size: int, random: np.random.Generator | None = None) -> Iterator[np.ndarray]:
+    """The row numbers of one epoch, `batch_size` at a time, shuffled by `random`; the last batch may be smaller."""
+    order = np.arange(rows) if random is None else random.permutation(rows)
+    for start in range(0, rows, batch_size):
+        yield order[start : start + batch_size]

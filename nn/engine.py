@@ -1,0 +1,74 @@
+"""What `nn` asks of an engine: the modules `micro` and `fast` both offer it.
+
+Layers, losses, optimizers and `fit` are written once, against this list, and are handed an engine or find it in the
+tensors that they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+#: A `micro.Array`, a `micro.Value` or a `fast.Tensor`.
+Tensor = Any
+
+
+class Functional(Protocol):
+    """The structured operations. Their meaning is written down in `micro/functional.py`."""
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor: ...
+
+    def mse_loss(self, prediction: Tensor, target: Tensor) -> Tensor: ...
+
+    def hinge_loss(self, prediction: Tensor, target: Tensor) -> Tensor: ...
+
+    def binary_cross_entropy(self, prediction: Tensor, target: Tensor) -> Tensor: ...
+
+    def binary_cross_entropy_with_logits(self, prediction: Tensor, target: Tensor) -> Tensor: ...
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor: ...
+
+    def l2_penalty(self, parameters: Sequence[Tensor]) -> Tensor: ...
+
+    def sgd_step(
+        self,
+        parameters: Sequence[Tensor],
+        state: dict[str, Any],
+        *,
+        lr: float,
+        momentum: float,
+        dampening: float,
+        weight_decay: float,
+        nesterov: bool,
+    ) -> None: ...
+
+    def adam_step(
+        self,
+        parameters: Sequence[Tensor],
+        state: dict[str, Any],
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+    ) -> None: ...
+
+
+class Engine(Protocol):
+    """A module of tensors: makes them, computes with them, and can leave gradients out."""
+
+    functional: Functional
+
+    def tensor(self, data: Any, dtype: str | None = None, requires_grad: bool = False) -> Tensor: ...
+
+    def as_tensor(self, data: Any, dtype: str | None = None) -> Tensor: ...
+
+    def no_grad(self) -> AbstractContextManager[None]: ...
+
+
+def check_engine(engine: Any) -> Engine:
+    """`engine` itself; TypeError where it is none."""
+    if all(hasattr(engine, name) for name in ("functional", "tensor", "as_tensor", "no_grad")):
+        return engine
+    raise TypeError(f"engine={engine!r:.80} is not an engine; give the module, as in `import fast` and engine=fast")

@@ -1,0 +1,42 @@
+"""Loss functions: prediction and target in, one number out, the mean over all elements.
+
+They belong to the engine of the prediction; these are their names without the engine, to hand to `fit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nn.engine import Tensor
+
+
+def mse_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean squared error, without a factor of 1/2; both of one shape."""
+    return prediction.engine.functional.mse_loss(prediction, target)
+
+
+def hinge_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of relu(1 - target * prediction), for targets of -1 and +1; both of one shape."""
+    return prediction.engine.functional.hinge_loss(prediction, target)
+
+
+def binary_cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of -(t log p + (1 - t) log(1 - p)), for probabilities p and targets t in [0, 1]; both of one shape."""
+    return prediction.engine.functional.binary_cross_entropy(prediction, target)
+
+
+def binary_cross_entropy_with_logits(prediction: Tensor, target: Tensor) -> Tensor:
+    """`binary_cross_entropy` of sigmoid(prediction), computed without overflow; both of one shape."""
+    return prediction.engine.functional.binary_cross_entropy_with_logits(prediction, target)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean of -log(softmax(logits)[label]), for logits (N, C) and integer labels (N,) from 0 to C-1."""
+    return logits.engine.functional.cross_entropy(logits, labels)
+
+
+def l2_penalty(parameters: Sequence[Tensor]) -> Tensor:
+    """The sum of the squares of all parameters; times a small factor, it is added to a loss to keep weights small."""
+    if not parameters:
+        raise ValueError("l2_penalty: there are no parameters; give model.parameters()")
+    return parameters[0].engine.functional.l2_penalty(parameters)

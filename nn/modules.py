@@ -1,0 +1,268 @@
+"""Layers and models. Names, shapes, initial distributions and `state_dict` keys are PyTorch's.
+
+A layer holds its parameters as plain attributes, made by the engine it was handed, and says in `forward` what it does
+with its input. It computes through the tensors' own vocabulary, so the same layer runs on both engines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from nn.engine import Engine, Tensor, check_engine
+
+#: A seed, or a generator that goes on where the layer before has stopped.
+Seed = int | np.random.Generator
+
+
+class Module:
+    """A layer or a model: parameters, modules inside it, and `forward`.
+
+    training: whether the module is being trained; `train()` and `eval()` set it, here and in all modules inside.
+    """
+
+    def __init__(self) -> None:
+        self.training = True
+        self._parameters: list[str] = []
+        self._modules: dict[str, Module] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Module):
+            if "_modules" not in vars(self):
+                raise AttributeError(f"{type(self).__name__}: call super().__init__() before setting {name!r}")
+            self._modules[name] = value
+            for inner_name, parameter in value.named_parameters():
+                parameter.label = f"{name}.{inner_name}"
+        super().__setattr__(name, value)
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        return self.forward(*inputs)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The output for an input."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what forward() is")
+
+    def register_parameter(self, name: str, parameter: Tensor) -> None:
+        """Make `parameter` the attribute `name` and count it among the parameters."""
+        parameter.label = name
+        self._parameters.append(name)
+        setattr(self, name, parameter)
+
+    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """Every parameter with its name, such as `0.weight`: own ones first, then those of the modules inside."""
+        for name in self._parameters:
+            yield prefix + name, getattr(self, name)
+        for name, module in self._modules.items():
+            yield from module.named_parameters(f"{prefix}{name}.")
+
+    def parameters(self) -> list[Tensor]:
+        """Every parameter, in the order of `named_parameters`."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def train(self, mode: bool = True) -> Module:
+        """Switch to training (or, with False, to evaluation); returns the module."""
+        self.training = mode
+        for module in self._modules.values():
+            module.train(mode)
+        return self
+
+    def eval(self) -> Module:
+        """Switch to evaluation; returns the module."""
+        return self.train(False)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """A copy of every parameter as an array, by name."""
+        return {name: np.array(parameter.tolist(), parameter.dtype) for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the parameters in `state`, arrays or tensors by name, from whichever engine.
+
+        Raises ValueError, and changes nothing, where names or shapes differ from the module's.
+        """
+        mine = dict(self.named_parameters())
+        arrays = {name: np.asarray(array) for name, array in state.items()}
+        problems = [f"{name} is missing" for name in mine if name not in arrays]
+        problems += [f"{name} is unknown" for name in arrays if name not in mine]
+        problems += [
+            f"{name} has shape {arrays[name].shape}, needed is {parameter.shape}"
+            for name, parameter in mine.items()
+            if name in arrays and arrays[name].shape != parameter.shape
+        ]
+        if problems:
+            raise ValueError(f"load_state_dict: {'; '.join(problems)}; nothing was loaded")
+        for name, parameter in mine.items():
+            parameter.copy_(arrays[name])
+
+
+def first_parameter(model: Module) -> Tensor:
+    """A parameter, to ask for its engine and its type; ValueError for a model without any."""
+    for _, parameter in model.named_parameters():
+        return parameter
+    raise ValueError(f"{type(model).__name__} has no parameters, so there is nothing to train and no engine to ask")
+
+
+class Linear(Module):
+    """y = x W^T + b, for x (..., in_features) and y (..., out_features).
+
+    weight (out_features, in_features) and bias (out_features,) begin uniform in +-1/sqrt(in_features), as in PyTorch.
+
+    bias: whether there is one.
+    engine: `micro` or `fast`.
+    seed: of the initial numbers; they are drawn in float64, the same for both engines.
+    dtype: `"float32"` or `"float64"`; left out, float32 on `fast`, and float64, the only one, on `micro`.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        engine: Engine,
+        seed: Seed = 0,
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__()
+        check_engine(engine)
+        for name, size in (("in_features", in_features), ("out_features", out_features)):
+            if size < 1:
+                raise ValueError(f"Linear: {name}={size}; a layer needs at least one")
+        random = np.random.default_rng(seed)
+        bound = 1 / math.sqrt(in_features)
+
+        def uniform(*shape: int) -> Tensor:
+            numbers = random.uniform(-bound, bound, shape)
+            return engine.tensor(numbers.tolist(), dtype, requires_grad=True)
+
+        self.register_parameter("weight", uniform(out_features, in_features))
+        self.bias = None
+        if bias:
+            self.register_parameter("bias", uniform(out_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight.engine.functional.linear(x, self.weight, self.bias)
+
+
+class Tanh(Module):
+    """tanh(x), for each element."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.tanh()
+
+
+class Sigmoid(Module):
+    """1 / (1 + exp(-x)), for each element."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sigmoid()
+
+
+class ReLU(Module):
+    """x where it is positive, else 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.relu()
+
+
+class LeakyReLU(Module):
+    """x where it is positive, else 0.01 x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.leaky_relu()
+
+
+class GELU(Module):
+    """x times the probability that a standard normal number is below x (Hendrycks and Gimpel 2016), exact."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.gelu()
+
+
+class SiLU(Module):
+    """x * sigmoid(x), also called swish."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.silu()
+
+
+class Softplus(Module):
+    """log(1 + exp(x)), a smooth ReLU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.softplus()
+
+
+class Softmax(Module):
+    """Probabilities exp(x) / sum of exp(x) along `dim`."""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.softmax(self.dim)
+
+
+class Sequential(Module):
+    """Modules one after another; their names are their numbers, from `0`."""
+
+    def __init__(self, *modules: Module) -> None:
+        super().__init__()
+        for number, module in enumerate(modules):
+            if not isinstance(module, Module):
+                raise TypeError(f"Sequential: argument {number} is {module!r:.80}, not a Module")
+            setattr(self, str(number), module)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for module in self._modules.values():
+            x = module(x)
+        return x
+
+
+#: The activations that `MLP` knows by name.
+ACTIVATIONS: dict[str, type[Module]] = {
+    "tanh": Tanh,
+    "sigmoid": Sigmoid,
+    "relu": ReLU,
+    "leaky_relu": LeakyReLU,
+    "gelu": GELU,
+    "silu": SiLU,
+    "softplus": Softplus,
+}
+
+
+class MLP(Sequential):
+    """A multi-layer perceptron: Linear layers with an activation between them; the last layer has none.
+
+    sizes: the widths, from the input features to the outputs: [2, 16, 16, 1].
+    activation: a name in `ACTIVATIONS`.
+    engine, seed, dtype: see `Linear`.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: str = "relu",
+        *,
+        engine: Engine,
+        seed: Seed = 0,
+        dtype: str | None = None,
+    ) -> None:
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation={activation!r} is unknown; known are {', '.join(ACTIVATIONS)}")
+        if len(sizes) < 2:
+            raise ValueError(
+                f"MLP: sizes={list(sizes)}; give at least the input and the output width, as in [2, 16, 1]"
+            )
+        random = np.random.default_rng(seed)
+        modules: list[Module] = []
+        for inputs, outputs in pairwise(sizes):
+            modules += [Linear(inputs, outputs, engine=engine, seed=random, dtype=dtype), ACTIVATIONS[activation]()]
+        super().__init__(*modules[:-1])
