@@ -1,0 +1,127 @@
+"""Curves of training and the shape of what was learned, with Matplotlib.
+
+Every function draws into `ax` (a new figure's, if left out), returns the axes, and neither shows nor saves anything.
+Curves are plain lists of numbers, or a history as `nn.fit` returns it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nn import History, diagnose_sweep
+from nn.diagnosis import DIVERGED, JUST_RIGHT, TOO_HIGH, TOO_LOW
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Curve = Sequence[float] | History
+
+_STYLES = {TOO_LOW: "--", JUST_RIGHT: "-", TOO_HIGH: ":", DIVERGED: "-."}
+
+
+def loss_curves(curves: Curve | Mapping[str, Curve], ax: Axes | None = None) -> Axes:
+    """The loss of every epoch; with validation data, that loss too, dashed.
+
+    curves: one curve, or several by name.
+    """
+    ax = _axes(ax)
+    named = curves if isinstance(curves, Mapping) else {"training": curves}
+    if not named:
+        raise ValueError("loss_curves: there are no curves; give a history, or several by name")
+    for name, curve in named.items():
+        losses = curve.loss if isinstance(curve, History) else curve
+        (line,) = ax.plot(range(1, len(losses) + 1), losses, label=name)
+        if isinstance(curve, History) and curve.validation_loss:
+            epochs = range(1, len(curve.validation_loss) + 1)
+            label = "validation" if name == "training" else f"{name}, validation"
+            ax.plot(epochs, curve.validation_loss, "--", color=line.get_color(), label=label)
+    ax.set(xlabel="epoch", ylabel="loss")
+    ax.legend(frameon=False)
+    return _plain(ax)
+
+
+def learning_rate_curves(curves: Mapping[float, Curve], ax: Axes | None = None) -> Axes:
+    """The loss of every step for several learning rates, each labelled with its verdict (see `nn.diagnose_sweep`).
+
+    Colours go from dark to light with the rate, line styles with the verdict; a cross marks the step at which a curve
+    diverged. The frame ends a little above the first loss, so what explodes leaves it.
+
+    curves: learning rate to losses, or to a history.
+    """
+    from matplotlib import colormaps
+
+    if not curves:
+        raise ValueError("learning_rate_curves: there are no curves; give losses by learning rate")
+    ax = _axes(ax)
+    steps = {rate: c.step_loss if isinstance(c, History) else list(c) for rate, c in sorted(curves.items())}
+    verdicts = diagnose_sweep(steps)
+    top = 3 * max(losses[0] for losses in steps.values())
+    bottom = min(min(loss for loss in losses if loss > 0) for losses in steps.values())
+    colours = colormaps["viridis"](np.linspace(0, 0.9, len(steps)))
+    for (rate, losses), colour in zip(steps.items(), colours, strict=True):
+        verdict = verdicts[rate].name
+        inside = [min(loss, 10 * top) if np.isfinite(loss) else 10 * top for loss in losses]
+        width = 2.5 if verdict == JUST_RIGHT else 1.5
+        ax.plot(inside, _STYLES[verdict], color=colour, linewidth=width, label=f"{rate:g}: {verdict}")
+        if verdict == DIVERGED:
+            end = next(step for step, loss in enumerate(inside) if loss > top)
+            ax.plot(end, top / 1.2, "X", color=colour, markersize=9, markeredgecolor="white", zorder=3)
+    ax.set(xlabel="step", ylabel="loss", yscale="log", ylim=(bottom / 1.5, top))
+    ax.legend(title="learning rate", frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    return _plain(ax)
+
+
+def decision_boundary(
+    predict: Callable[[np.ndarray], Any], x: Any, y: Any, ax: Axes | None = None, resolution: int = 200
+) -> Axes:
+    """The scores of a classifier over the plane, the line where they change sign, and the samples.
+
+    predict: scores, shape (N,) or (N, 1), for points (N, 2); positive means the second class.
+    x, y: samples (N, 2) and their two classes, in any numbers: the larger one is the second class.
+    resolution: points along each axis at which the classifier is asked.
+    """
+    ax = _axes(ax)
+    x, y = np.asarray(x), np.asarray(y).reshape(-1)
+    if x.ndim != 2 or x.shape[1] != 2 or len(x) != len(y):
+        raise ValueError(f"decision_boundary: x has shape {x.shape}, y {y.shape}; needed are (N, 2) and (N,)")
+    margin = 0.15 * np.ptp(x, axis=0)
+    low, high = x.min(axis=0) - margin, x.max(axis=0) + margin
+    across, up = np.meshgrid(*[np.linspace(a, b, resolution) for a, b in zip(low, high, strict=True)])
+    points = np.column_stack([across.ravel(), up.ravel()])
+    scores = np.asarray(predict(points)).reshape(across.shape)
+    limit = max(float(np.abs(scores).max()), 1e-12)
+    ax.contourf(across, up, scores, levels=np.linspace(-limit, limit, 21), cmap="RdBu_r", alpha=0.6)
+    if scores.min() < 0 < scores.max():
+        ax.contour(across, up, scores, levels=[0.0], colors="black", linewidths=1.5)
+    for value, colour, marker in zip(np.unique(y), ("#1d4ed8", "#b91c1c"), ("o", "s"), strict=True):
+        chosen = x[y == value]
+        ax.scatter(
+            chosen[:, 0],
+            chosen[:, 1],
+            s=22,
+            c=colour,
+            marker=marker,
+            edgecolors="white",
+            linewidths=0.6,
+            label=f"class {value:g}",
+        )
+    ax.set(xlabel="first feature", ylabel="second feature", aspect="equal")
+    ax.legend(frameon=True, loc="upper right")
+    return ax
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt  # takes a second, so only for those who plot; picks a backend that needs no display
+
+    return plt.subplots(layout="constrained")[1]
+
+
+def _plain(ax: Axes) -> Axes:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(alpha=0.3)
+    return ax

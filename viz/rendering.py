@@ -1,0 +1,55 @@
+"""From DOT text to a picture: by the `dot` program where there is one, else by the Graphviz in pygraphviz's wheel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+FORMATS = ("svg", "png", "pdf")
+
+_ADVICE = (
+    "drawing needs Graphviz: `pip install pygraphviz` brings it along, or install the program `dot` "
+    "(Debian and Ubuntu: apt install graphviz; Fedora: dnf install graphviz; macOS: brew install graphviz; "
+    "Windows: winget install graphviz)"
+)
+
+
+def render(graph: Any, path: str | Path) -> Path:
+    """Draw `graph`, a `graphviz.Digraph`, into a file; returns its path.
+
+    path: ends in .svg, .png or .pdf, which chooses the format. Folders are made where needed.
+    Raises ValueError for another ending, and RuntimeError where there is no Graphviz at all; the DOT text then lies
+    beside the path, with the ending .dot, so that nothing is lost.
+    """
+    path = Path(path)
+    kind = path.suffix[1:].lower()
+    if kind not in FORMATS:
+        raise ValueError(f"render: {str(path)!r} must end in .svg, .png or .pdf")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        picture = draw(graph.source, kind)
+    except RuntimeError as error:
+        text = path.with_suffix(".dot")
+        text.write_text(graph.source, encoding="utf-8")
+        raise RuntimeError(f"{error}; the DOT text was saved as {text}") from None
+    beside = path.with_name(path.name + ".part")
+    beside.write_bytes(picture)
+    os.replace(beside, path)
+    return path
+
+
+def draw(source: str, kind: str) -> bytes:
+    """DOT text as a picture of format "svg", "png" or "pdf". RuntimeError where Graphviz is missing or refuses."""
+    if shutil.which("dot"):
+        result = subprocess.run(["dot", f"-T{kind}"], input=source.encode(), capture_output=True)
+        if result.returncode:
+            raise RuntimeError(f"dot could not draw the graph: {result.stderr.decode(errors='replace').strip()}")
+        return result.stdout
+    try:
+        import pygraphviz
+    except ImportError:
+        raise RuntimeError(_ADVICE) from None
+    return pygraphviz.AGraph(string=source).draw(format=kind, prog="dot")
