@@ -1,0 +1,176 @@
+# %% [markdown]
+# # Two engines, one gradient
+#
+# This lesson goes once through the whole house: a number that knows where it came from, a network that learns on two
+# engines at once, and what the learning rate does to it. Run it with `make demo`, or cell by cell as a notebook.
+
+# %%
+import argparse
+import time
+import warnings
+from pathlib import Path
+
+import matplotlib
+from sklearn.datasets import load_breast_cancer, make_moons
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
+
+import fast
+import micro
+import nn
+import viz
+from micro import Value
+
+parser = argparse.ArgumentParser(description="Two engines, one gradient: the first lesson.")
+parser.add_argument("--figures", type=Path, default=Path("out"), help="folder for the pictures (default: out)")
+figures = parser.parse_known_args()[0].figures
+figures.mkdir(parents=True, exist_ok=True)
+matplotlib.use("agg")  # draw into files; no display is needed
+started = time.perf_counter()
+
+# %% [markdown]
+# ## 1. A number that knows where it came from
+#
+# A `Value` is a number. What is computed from Values is a Value again, and remembers its parents and, for each of
+# them, a slope: how much the result changes when that parent changes a little. `backward` multiplies the slopes along
+# every path from the result back to the inputs and adds up the paths. That is the gradient.
+#
+# ![The expression as a graph](../docs/expression.svg)
+
+# %%
+a, b, c = Value(2.0, label="a"), Value(-3.0, label="b"), Value(10.0, label="c")
+d = a * b + c
+d.label = "d"
+e = d * d + a
+e.label = "e"
+e.backward()
+print("1. An expression: e = (a * b + c)^2 + a")
+print(f"   e = {e.data}; de/da = {a.grad}, de/db = {b.grad}, de/dc = {c.grad}")
+
+# Check one of them by hand: raise a by a thousandth, and see how much e grows.
+nudged = ((a.data + 0.001) * b.data + c.data) ** 2 + (a.data + 0.001)
+print(f"   raising a by 0.001 raises e by {nudged - e.data:.6f}, so the slope is about {(nudged - e.data) / 0.001:.2f}")
+assert abs((nudged - e.data) / 0.001 - a.grad) < 0.01
+viz.render(viz.graph(e), figures / "expression.svg")
+
+# %% [markdown]
+# One neuron is such an expression: inputs times weights, plus a bias, squashed by tanh. In the picture each box shows
+# the formula of one operation, its value and its gradient; each edge the slope, first as a formula, then as a number.
+# (`a`, `b`, `x` and `y` in the formulas are the box's own: what goes in, and what comes out.)
+#
+# ![A neuron as a graph](../docs/neuron.svg)
+
+# %%
+x1, x2 = Value(2.0, label="x1"), Value(0.5, label="x2")
+w1, w2, bias = Value(-0.6, label="w1"), Value(1.0, label="w2"), Value(0.8, label="bias")
+neuron = (x1 * w1 + x2 * w2 + bias).tanh()
+neuron.label = "neuron"
+neuron.backward()
+viz.render(viz.graph(neuron), figures / "neuron.svg")
+print(f"   A neuron answers {neuron.data:.4f}; its answer changes with w1 at a rate of {w1.grad:.4f}")
+
+# %% [markdown]
+# ## 2. The same network on both engines
+#
+# 569 tumours, 30 measurements each, benign or malignant. The network is a chain of neurons, trained in four steps that
+# repeat: forward, loss, backward, update. `micro` does it number by number in plain Python, `fast` array by array in
+# compiled code. The layers, the loss, the optimizer and the loop are the same lines of code, and so are the first
+# weights. So every loss should agree, up to the rounding of the last digit.
+
+# %%
+measurements, diagnosis = load_breast_cancer(return_X_y=True)
+x_train, x_test, y_train, y_test = train_test_split(
+    measurements, diagnosis.reshape(-1, 1), test_size=0.3, random_state=0, stratify=diagnosis
+)
+scaler = StandardScaler().fit(x_train)  # from the training samples alone: the test samples must stay unseen
+x_train, x_test = scaler.transform(x_train), scaler.transform(x_test)
+epochs = 6
+
+
+def train(engine, progress=True):
+    """The whole training; float64, so that the engines can be compared to the last digits."""
+    model = nn.MLP([30, 8, 1], activation="tanh", engine=engine, seed=1337, dtype="float64")
+    history = nn.fit(
+        model,
+        (x_train, y_train),
+        loss=nn.binary_cross_entropy_with_logits,
+        optimizer=nn.SGD(model.parameters(), lr=0.5, momentum=0.5),
+        epochs=epochs,
+        batch_size=32,
+        callbacks=[nn.Progress(engine.__name__)] if progress else [],
+    )
+    return model, history
+
+
+print("\n2. Breast cancer, 30-8-1, 398 samples in batches of 32")
+train(fast, progress=False)  # the first run loads the compiled kernels, or compiles them; it should not count
+model, slow_history = train(micro)
+fast_model, fast_history = train(fast)
+
+print(f"\n   {'epoch':>5}  {'micro':>20}  {'fast':>20}")
+for epoch, (slow, quick) in enumerate(zip(slow_history.loss, fast_history.loss, strict=True), start=1):
+    print(f"   {epoch:>5}  {slow:>20.15f}  {quick:>20.15f}")
+difference = max(abs(p - q) for p, q in zip(slow_history.step_loss, fast_history.step_loss, strict=True))
+slow_epoch, fast_epoch = min(slow_history.seconds), min(fast_history.seconds)
+accuracy = ((nn.predict(fast_model, x_test) > 0) == y_test).mean()
+print(f"   largest difference in {len(fast_history.step_loss)} steps: {difference:.1e}")
+print(
+    f"   an epoch: micro {slow_epoch * 1e3:.0f} ms, fast {fast_epoch * 1e3:.2f} ms, {slow_epoch / fast_epoch:.0f} times"
+)
+print(f"   on the 171 samples never trained on, {accuracy:.1%} of the answers are right")
+assert difference < 1e-9
+assert accuracy > 0.9
+
+# %% [markdown]
+# ## 3. What the learning rate does
+#
+# Each step moves the weights against the gradient, by the learning rate times its size. Too small, and training ends
+# before it gets anywhere. Too large, and each step overshoots by more than it gains, until the loss explodes. The
+# verdicts in the figure are not opinions: `nn.diagnose_sweep` states the rules, and `reason` the numbers.
+#
+# ![Nine learning rates](../docs/learning_rates.svg)
+
+# %%
+moons, side = make_moons(200, noise=0.1, random_state=1)
+target = (2 * side - 1).reshape(-1, 1)
+rates = [0.0003, 0.003, 0.03, 0.1, 0.2, 0.3, 0.7, 1.5, 10.0]
+histories, models = {}, {}
+print("\n3. Two moons, 2-16-16-1, 300 steps for each of nine learning rates")
+for rate in tqdm(rates, desc="learning rates", unit="run"):
+    model = nn.MLP([2, 16, 16, 1], activation="relu", engine=fast, seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", nn.DivergenceWarning)  # here divergence is what we came to see
+        histories[rate] = nn.fit(model, (moons, target), nn.mse_loss, nn.SGD(model.parameters(), lr=rate), epochs=300)
+    models[rate] = model
+
+verdicts = nn.diagnose_sweep({rate: history.step_loss for rate, history in histories.items()})
+for rate, verdict in verdicts.items():
+    print(f"   {rate:>7g}  {verdict.name:<10}  {verdict.reason}")
+assert {verdict.name for verdict in verdicts.values()} == {"too low", "just right", "too high", "diverged"}
+
+ax = viz.learning_rate_curves(histories)
+ax.set_title("Nine learning rates on two moons")
+ax.figure.set_size_inches(8, 4.5)
+ax.figure.savefig(figures / "learning_rates.svg", metadata={"Date": None})
+
+# %% [markdown]
+# And what has the best of them learned? The line where the network's answer changes sign.
+#
+# ![The decision boundary](../docs/decision_boundary.png)
+
+# %%
+best = min((rate for rate in rates if verdicts[rate].name == "just right"), key=lambda rate: histories[rate].loss[-1])
+ax = viz.decision_boundary(lambda points: nn.predict(models[best], points), moons, side)
+ax.set_title(f"What was learned with a rate of {best:g}")
+ax.figure.set_size_inches(7, 4.5)
+ax.figure.savefig(figures / "decision_boundary.png", dpi=100)
+
+# %%
+print(f"\n4. All done in {time.perf_counter() - started:.0f} s. The pictures:")
+for name in ("expression.svg", "neuron.svg", "learning_rates.svg", "decision_boundary.png"):
+    print(f"   {figures / name}")
+
+# %% [markdown]
+# **Try:** another activation in the last network (`"tanh"`); what does it do to the largest rate that still works? A
+# second `e.backward()`: the gradients of a, b and c double, because gradients add up until they are set to zero.
