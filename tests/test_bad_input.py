@@ -1,0 +1,246 @@
+"""Every public entry point with bad input: a clear error that names the values at fault, and nothing is lost."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+import fast
+import micro
+import nn
+import viz
+from micro import Value
+
+X = np.zeros((6, 3))
+Y = np.zeros((6, 1))
+
+
+def refuses(function, error, *words):
+    """`function` raises `error`, and its message contains all `words`."""
+    with pytest.raises(error) as caught:
+        function()
+    for word in words:
+        assert word in str(caught.value), str(caught.value)
+
+
+def model(engine=fast, sizes=(3, 4, 1)):
+    return nn.MLP(sizes, "tanh", engine=engine)
+
+
+def fit(data=(X, Y), lr=0.1, loss=nn.mse_loss, engine=fast, sizes=(3, 4, 1), epochs=1, **settings):
+    network = model(engine, sizes)
+    return nn.fit(network, data, loss, nn.SGD(network.parameters(), lr=lr), epochs, **settings)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Shapes.
+
+
+def test_shapes_that_do_not_fit_are_both_shown(engine):
+    a, b = engine.tensor([[1.0, 2.0, 3.0]] * 2), engine.tensor([[1.0, 2.0]] * 2)
+    refuses(lambda: a + b, ValueError, "(2, 3)", "(2, 2)", "+")
+    refuses(lambda: a @ b, ValueError, "matmul", "(2, 3)", "(2, 2)")
+    refuses(lambda: model(engine)(b), ValueError, "linear", "(2, 2)", "(4, 3)")
+    refuses(lambda: nn.mse_loss(a, b), ValueError, "mse_loss", "(2, 3)", "(2, 2)")
+    refuses(lambda: a.reshape(4, -1), ValueError, "(2, 3)", "(4, -1)")
+    refuses(lambda: a.sum(2), IndexError, "dim=2", "(2, 3)")
+    refuses(lambda: a.softmax(-3), IndexError, "dim=-3", "(2, 3)")
+    refuses(lambda: a[2], IndexError, "2")
+    refuses(lambda: a[0, 0, 0], IndexError, "(2, 3)")
+    refuses(lambda: a["first"], TypeError, "first")
+    refuses(a.item, ValueError, "item", "(2, 3)")
+    refuses(lambda: a.copy_(b), ValueError, "copy_", "(2, 3)", "(2, 2)")
+
+
+def test_a_column_against_a_row_is_refused_and_the_cure_is_named(engine):
+    prediction, target = engine.tensor([[1.0], [2.0]]), engine.tensor([1.0, 2.0])
+    refuses(lambda: nn.mse_loss(prediction, target), ValueError, "(2, 1)", "(2,)", "reshape(-1, 1)")
+
+
+def test_rows_of_different_length(engine):
+    refuses(lambda: engine.tensor([[1.0, 2.0], [3.0]]), ValueError, "row", "same")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Types and engines.
+
+
+@pytest.mark.parametrize("bad", ["3", None, [1.0], {"a": 1}, 1j])
+def test_a_value_needs_a_number(bad):
+    refuses(lambda: Value(bad), TypeError, "number", type(bad).__name__)
+
+
+@pytest.mark.parametrize("bad", ["text", None, [1.0, 2.0], np.ones(2)])
+def test_operands_that_are_no_numbers(engine, bad):
+    x = engine.tensor([1.0, 2.0])
+    refuses(lambda: x + bad, TypeError, type(bad).__name__, "tensor(...)")
+    refuses(lambda: bad * x, TypeError, type(bad).__name__, "tensor(...)")
+
+
+def test_what_is_not_a_number_makes_no_tensor(engine):
+    refuses(lambda: engine.tensor(["a", "b"]), TypeError, "a", "number")
+    refuses(lambda: engine.tensor([1.0], dtype="float16"), ValueError, "float16", "float64")
+
+
+def test_the_engines_do_not_mix():
+    array, value, tensor = micro.tensor([1.0, 2.0]), Value(1.0), fast.tensor([1.0, 2.0])
+    for mix in (lambda: array + tensor, lambda: tensor + array, lambda: value * tensor, lambda: tensor * value):
+        refuses(mix, TypeError, "micro", "fast", "different engines")
+    refuses(lambda: nn.mse_loss(array, tensor), TypeError, "micro.Array", "fast.Tensor")
+    refuses(lambda: nn.mse_loss(tensor, array), TypeError, "micro.Array", "fast.Tensor")
+    refuses(lambda: model(fast)(micro.tensor([[1.0, 2.0, 3.0]])), TypeError, "micro.Array", "fast.Tensor")
+    refuses(lambda: model(micro)(fast.tensor([[1.0, 2.0, 3.0]])), TypeError, "micro.Array", "fast.Tensor")
+
+
+def test_a_model_wants_tensors_not_arrays(engine):
+    refuses(lambda: model(engine)(X), TypeError, "ndarray", f"{engine.__name__}.tensor(...)")
+
+
+def test_labels_are_no_quantities():
+    refuses(lambda: fast.tensor([1, 2]) * 2, TypeError, "int64", ".to('float32')")
+    refuses(lambda: fast.tensor([1, 2]).sum(), TypeError, "int64")
+    refuses(lambda: fast.tensor([1, 2], requires_grad=True), TypeError, "int64")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Gradients.
+
+
+def test_backward_of_many_numbers_needs_a_gradient(engine):
+    y = engine.tensor([1.0, 2.0], requires_grad=True) * 2
+    refuses(y.backward, ValueError, "(2,)", "gradient")
+    refuses(lambda: y.backward([1.0, 2.0, 3.0]), ValueError, "(3,)", "(2,)")
+    y.backward([1.0, 2.0])
+
+
+def test_backward_without_anything_to_differentiate():
+    refuses(fast.tensor(1.0).backward, ValueError, "requires_grad=True")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Losses.
+
+
+@pytest.mark.parametrize("bad", [-1, 3, 7])
+def test_labels_outside_the_classes(engine, bad):
+    logits = engine.tensor([[0.0, 0.0, 0.0]] * 2)
+    refuses(lambda: nn.cross_entropy(logits, engine.tensor([0, bad])), ValueError, f"label {bad}", "row 1", "3 classes")
+
+
+def test_labels_of_the_wrong_kind(engine):
+    logits = engine.tensor([[0.0, 0.0, 0.0]] * 2)
+    refuses(lambda: nn.cross_entropy(logits, engine.tensor([0.0, 1.0])), TypeError, "integers")
+    refuses(lambda: nn.cross_entropy(logits, engine.tensor([0])), ValueError, "(2, 3)", "(1,)")
+
+
+def test_targets_that_a_loss_does_not_know(engine):
+    p = engine.tensor([0.5, 0.5])
+    refuses(lambda: nn.hinge_loss(p, engine.tensor([1.0, 0.0])), ValueError, "target 0", "place 1", "2 * y - 1")
+    refuses(lambda: nn.binary_cross_entropy(p, engine.tensor([1.0, -1.0])), ValueError, "target -1", "place 1")
+    refuses(lambda: nn.binary_cross_entropy(p * 4, p), ValueError, "prediction 2", "with_logits")
+    refuses(lambda: nn.binary_cross_entropy_with_logits(p, p * 4), ValueError, "target 2")
+
+
+def test_a_mean_over_nothing(engine):
+    if engine is fast:
+        nothing = fast.tensor(np.zeros((0, 3)))
+        refuses(nothing.mean, ValueError, "(0, 3)")
+        refuses(lambda: nn.mse_loss(nothing, nothing), ValueError, "(0, 3)")
+        refuses(lambda: nn.cross_entropy(nothing, fast.tensor(np.zeros(0, int))), ValueError, "(0, 3)")
+    else:
+        refuses(micro.tensor([]).mean, ValueError, "(0,)")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Models and optimizers.
+
+
+def test_an_unknown_activation_lists_the_known_ones():
+    refuses(lambda: nn.MLP([2, 1], "reluu", engine=fast), ValueError, "'reluu'", *nn.ACTIVATIONS)
+
+
+def test_models_that_cannot_be():
+    refuses(lambda: nn.MLP([2], engine=fast), ValueError, "[2]")
+    refuses(lambda: nn.MLP([2, 0, 1], engine=fast), ValueError, "out_features=0")
+    refuses(lambda: nn.Linear(2, 1, engine="fast"), TypeError, "'fast'", "import fast")
+    refuses(lambda: nn.Sequential(nn.ReLU(), "tanh"), TypeError, "argument 1", "tanh")
+    refuses(lambda: nn.fit(nn.ReLU(), (X, Y), nn.mse_loss, None, 1), ValueError, "ReLU has no parameters")
+
+
+@pytest.mark.parametrize("optimizer", [nn.SGD, nn.Adam])
+@pytest.mark.parametrize("lr", [0.0, -0.1, math.nan, math.inf])
+def test_learning_rates_that_cannot_be(optimizer, lr):
+    refuses(lambda: optimizer(model().parameters(), lr=lr), ValueError, f"lr={lr}", "positive")
+
+
+def test_optimizer_settings_that_cannot_be():
+    parameters = model().parameters()
+    refuses(lambda: nn.SGD([], lr=0.1), ValueError, "model.parameters()")
+    refuses(lambda: nn.SGD(parameters, momentum=-1), ValueError, "momentum=-1")
+    refuses(lambda: nn.SGD(parameters, nesterov=True), ValueError, "momentum=0")
+    refuses(lambda: nn.Adam(parameters, betas=(0.9, 1.0)), ValueError, "(0.9, 1.0)")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Training.
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_gaps_in_the_data_are_located(bad):
+    x = X.copy()
+    x[4, 2] = bad
+    refuses(lambda: fit((x, Y)), ValueError, "data: X", str(bad), "row 4", "column 2")
+    y = Y.copy()
+    y[3, 0] = bad
+    refuses(lambda: fit((X, y)), ValueError, "data: y", str(bad), "row 3")
+    refuses(lambda: fit(validation=(x, Y)), ValueError, "validation: X", "row 4")
+    refuses(lambda: nn.predict(model(), x), ValueError, "x", "row 4", "column 2")
+
+
+def test_data_that_cannot_be():
+    refuses(lambda: fit((X, Y[:5])), ValueError, "6 rows", "5")
+    refuses(lambda: fit((X[:0], Y[:0])), ValueError, "empty", "(0, 3)")
+    refuses(lambda: fit(X), TypeError, "(X, y)")
+    refuses(lambda: fit((X.astype(str), Y)), TypeError, "data: X", "encode")
+    refuses(lambda: fit((1.0, 2.0)), ValueError, "data: X", "1.0")
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, "all", True])
+def test_batch_sizes_that_cannot_be(batch_size):
+    refuses(lambda: fit(batch_size=batch_size), ValueError, f"batch_size={batch_size!r}")
+
+
+def test_no_epochs():
+    refuses(lambda: fit(epochs=0), ValueError, "epochs=0")
+
+
+def test_divergence_keeps_the_history(engine):
+    network = model(engine)
+    data = (np.eye(6, 3) * 1e3, Y + 1)
+    with pytest.warns(nn.DivergenceWarning, match="diverged at step"):
+        history = nn.fit(network, data, nn.mse_loss, nn.SGD(network.parameters(), lr=1e30), 50)
+    assert re.fullmatch(r"diverged at step \d+: the loss became (inf|nan)", history.stopped)
+    assert 0 < len(history.step_loss) <= 50
+
+
+def test_too_few_losses_for_a_verdict():
+    refuses(lambda: nn.diagnose([1.0, 0.5]), ValueError, "2 losses", "at least 4")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Pictures.
+
+
+def test_pictures_that_cannot_be(tmp_path):
+    refuses(lambda: viz.graph(3.0), TypeError, "float", "Value")
+    refuses(lambda: viz.graph(Value(1.0), direction="up"), ValueError, "'up'", "'LR'")
+    refuses(lambda: viz.render(viz.graph(Value(1.0)), tmp_path / "graph.gif"), ValueError, "graph.gif", ".svg")
+    refuses(lambda: viz.loss_curves({}), ValueError, "no curves")
+    refuses(lambda: viz.learning_rate_curves({}), ValueError, "no curves")
+    refuses(lambda: viz.decision_boundary(lambda p: p, X, Y), ValueError, "(6, 3)")
+    total = Value(0.0)
+    for _ in range(2000):
+        total = total + 1
+    refuses(lambda: viz.graph(total), ValueError, "4001 nodes")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,162 @@
+"""Pictures: golden DOT text, labels that are shown letter by letter, files in every format, plots of what was given."""
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import fast
+import micro
+import nn
+import viz
+from micro import Value
+from viz.graphs import escape
+
+GOLDEN = Path(__file__).parent / "golden"
+NASTY = "say \"hi\" 'there' <b>bold</b> &amp; {a|b} \\N \\\\ \\n [x] ->\nsecond line é ∂ ×"
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def neuron():
+    x, w, bias = Value(2.0, "x"), Value(-0.5, "w"), Value(1.5, "bias")
+    y = (w * x + bias).tanh() ** 2
+    y.label = "y"
+    y.backward()
+    return y
+
+
+def tensors():
+    model = nn.MLP([2, 3, 1], "tanh", engine=fast, seed=0)
+    loss = nn.mse_loss(model(fast.tensor([[1.0, 2.0]] * 4)), fast.tensor([[1.0]] * 4))
+    loss.backward()
+    return loss
+
+
+@pytest.mark.parametrize(("name", "root"), [("neuron", neuron), ("tensors", tensors)])
+def test_golden_dot_text(name, root):
+    """Where a change is meant, copy the new text from the failure into tests/golden, and look at the picture."""
+    assert viz.graph(root()).source == (GOLDEN / f"{name}.dot").read_text()
+
+
+def test_plain_nodes_and_edges():
+    nodes, edges = viz.trace(neuron())
+    assert [node.kind for node in nodes] == ["input", "input", "inner", "input", "inner", "inner", "constant", "result"]
+    assert [node.name for node in nodes] == [f"n{i}" for i in range(8)]
+    assert nodes[0] == viz.Node("n0", "input", "w", "", (("value", "-0.5"), ("grad", "1.454")))
+    assert edges[0] == viz.Edge("n0", "n2", "a", "b", "2")
+    assert edges[4] == viz.Edge("n4", "n5", "x", "1 - y * y", "0.7864")
+    assert edges[6] == viz.Edge("n6", "n7")  # from a constant
+
+
+def test_a_value_used_twice_is_drawn_with_two_edges():
+    x = Value(3.0)
+    _, edges = viz.trace(x * x)
+    assert [(edge.parent, edge.child, edge.argument) for edge in edges] == [("n0", "n1", "a"), ("n0", "n1", "b")]
+
+
+def texts(svg):
+    """What a reader sees in an SVG, line by line."""
+    return [element.text for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def graphviz_in_the_wheel(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+
+
+@pytest.mark.parametrize("label", [NASTY, "<script>alert(1)</script>", "\\", "\\G\\L", "<", '"', "a\n\nb", "&lt;"])
+def test_labels_are_shown_letter_by_letter(label, tmp_path, monkeypatch):
+    graphviz_in_the_wheel(monkeypatch)
+    path = viz.render(viz.graph(Value(1.0, label) * 2), tmp_path / "graph.svg")
+    assert "\n".join(filter(None, label.split("\n"))) in "\n".join(filter(None, texts(path.read_bytes())))
+
+
+def test_control_characters_do_not_break_the_picture(tmp_path):
+    path = viz.render(viz.graph(Value(1.0, "bell \x07 and null \x00")), tmp_path / "graph.svg")
+    assert "bell \ufffd and null \ufffd" in texts(path.read_bytes())
+    assert escape("\t") == "\t"
+
+
+@pytest.mark.parametrize(("kind", "magic"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_every_format_without_the_dot_program(kind, magic, tmp_path, monkeypatch):
+    graphviz_in_the_wheel(monkeypatch)
+    path = viz.render(viz.graph(Value(1.0, NASTY) * 2), tmp_path / "new folder" / f"graph.{kind}")
+    assert path.read_bytes().startswith(magic)
+    assert [file.name for file in path.parent.iterdir()] == [f"graph.{kind}"]
+
+
+def test_the_dot_program_is_used_where_there_is_one(tmp_path, monkeypatch):
+    fake = tmp_path / "dot"
+    fake.write_text('#!/bin/sh\nread first\necho "$1 $first"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert viz.render(viz.graph(Value(1.0)), tmp_path / "graph.svg").read_text() == "-Tsvg digraph {\n"
+    fake.write_text("#!/bin/sh\necho no >&2\nexit 1\n")
+    with pytest.raises(RuntimeError, match=r"dot could not draw the graph: no; the DOT text was saved as .*graph\.dot"):
+        viz.render(viz.graph(Value(1.0)), tmp_path / "graph.svg")
+
+
+def test_without_any_graphviz_the_text_is_saved_and_the_error_helps(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    graph = viz.graph(neuron())
+    with pytest.raises(
+        RuntimeError, match=r"pip install pygraphviz.*apt install.*brew install.*winget install"
+    ) as caught:
+        viz.render(graph, tmp_path / "graph.svg")
+    assert str(tmp_path / "graph.dot") in str(caught.value)
+    assert (tmp_path / "graph.dot").read_text() == graph.source
+
+
+def test_a_graph_shows_itself_in_a_notebook():
+    assert "1 - y * y = " in " ".join(filter(None, texts(viz.graph(neuron())._repr_mimebundle_()["image/svg+xml"])))
+
+
+def test_a_drawing_of_a_layer_names_its_parameters():
+    model = nn.MLP([2, 2, 1], engine=micro, seed=0)
+    nodes, _ = viz.trace(model(micro.tensor([[1.0, 2.0]]))[0, 0])
+    assert {"0.weight[0, 0]", "0.bias[1]", "2.weight[0, 1]"} <= {node.label for node in nodes}
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Plots.
+
+
+def test_loss_curves_draw_what_they_are_given():
+    history = nn.History(loss=[3.0, 2.0, 1.0], validation_loss=[4.0, 3.0, 2.0])
+    ax = viz.loss_curves(history)
+    assert [list(line.get_ydata()) for line in ax.lines] == [[3, 2, 1], [4, 3, 2]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "validation"]
+    mine = plt.subplots()[1]
+    assert viz.loss_curves({"a": [1.0, 2.0], "b": [2.0, 1.0]}, ax=mine) is mine
+    assert [list(line.get_ydata()) for line in mine.lines] == [[1, 2], [2, 1]]
+
+
+def test_learning_rate_curves_carry_their_verdicts():
+    best = [1.0, 0.5, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1]
+    curves = {10.0: [1.0, 1e8, np.inf, np.nan], 0.001: [1 - 0.01 * i for i in range(8)], 0.1: best}
+    ax = viz.learning_rate_curves(curves)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["0.001: too low", "0.1: just right", "10: diverged"]
+    drawn = {line.get_label(): line for line in ax.lines}
+    assert list(drawn["0.1: just right"].get_ydata()) == best
+    low, high = ax.get_ylim()
+    assert low < 0.1
+    assert high < 10
+    assert len(ax.lines) == 4  # the cross where the last one left the frame
+
+
+def test_decision_boundary_is_where_the_score_is_zero():
+    points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    ax = viz.decision_boundary(lambda p: p[:, :1] - 0.5, points, points[:, 0])
+    (boundary,) = [c for c in ax.collections if getattr(c, "levels", None) is not None and list(c.levels) == [0.0]]
+    line = np.concatenate([path.vertices for path in boundary.get_paths()])
+    np.testing.assert_allclose(line[:, 0], 0.5, atol=1e-9)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["class 0", "class 1"]

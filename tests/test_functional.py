@@ -1,0 +1,185 @@
+"""A wrong structured gradient: `fast` against `micro`'s loops, every element, in float64 and float32, odd shapes."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import fast
+import micro
+from fast import functional as quick
+from micro import functional as loops
+
+
+def numbers(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).normal(size=shape)
+
+
+def positive(*shape):
+    return np.abs(numbers(*shape)) % 0.9 + 0.05
+
+
+def signs(*shape):
+    return np.where(numbers(*shape, seed=1) > 0, 1.0, -1.0)
+
+
+# name: (function of an engine's functional module and its tensors, the arrays that become tensors with gradients)
+CASES = {
+    "reshape": (lambda f, x: f.reshape(x, -1, 2), [numbers(3, 4)]),
+    "reshape to one": (lambda f, x: f.reshape(x, 12), [numbers(3, 4)]),
+    "transpose": (lambda f, x: f.transpose(x), [numbers(3, 5)]),
+    "sum": (lambda f, x: f.sum(x), [numbers(3, 5)]),
+    "sum of one": (lambda f, x: f.sum(x), [numbers(1, 1)]),
+    "sum rows": (lambda f, x: f.sum(x, 0), [numbers(3, 5, 2)]),
+    "sum columns": (lambda f, x: f.sum(x, 1, keepdim=True), [numbers(3, 5, 2)]),
+    "sum last": (lambda f, x: f.sum(x, -1), [numbers(3, 5, 2)]),
+    "sum all, keepdim": (lambda f, x: f.sum(x, keepdim=True), [numbers(3, 5)]),
+    "mean": (lambda f, x: f.mean(x), [numbers(7, 3)]),
+    "mean rows": (lambda f, x: f.mean(x, 0), [numbers(7, 3)]),
+    "mean last": (lambda f, x: f.mean(x, -1, keepdim=True), [numbers(2, 7, 3)]),
+    "mean of a vector": (lambda f, x: f.mean(x, 0), [numbers(5)]),
+    "matmul": (lambda f, a, b: f.matmul(a, b), [numbers(3, 5), numbers(5, 2)]),
+    "matmul 1x1": (lambda f, a, b: f.matmul(a, b), [numbers(1, 1), numbers(1, 1)]),
+    "matmul of a transpose": (lambda f, a, b: f.matmul(a.T, b), [numbers(5, 3), numbers(5, 2)]),
+    "linear": (lambda f, x, w, b: f.linear(x, w, b), [numbers(7, 3), numbers(5, 3), numbers(5)]),
+    "linear, one of each": (lambda f, x, w, b: f.linear(x, w, b), [numbers(1, 1), numbers(1, 1), numbers(1)]),
+    "linear without bias": (lambda f, x, w: f.linear(x, w), [numbers(7, 3), numbers(5, 3)]),
+    "linear of a vector": (lambda f, x, w, b: f.linear(x, w, b), [numbers(3), numbers(5, 3), numbers(5)]),
+    "linear in 3-d": (lambda f, x, w, b: f.linear(x, w, b), [numbers(2, 4, 3), numbers(5, 3), numbers(5)]),
+    "linear, transposed": (lambda f, x, w, b: f.linear(x.T, w.T, b), [numbers(3, 7), numbers(3, 5), numbers(5)]),
+    "softmax": (lambda f, x: f.softmax(x), [numbers(3, 5)]),
+    "softmax rows": (lambda f, x: f.softmax(x, 0), [numbers(3, 5, 2)]),
+    "softmax of large numbers": (lambda f, x: f.softmax(x * 1000), [numbers(3, 5)]),
+    "log_softmax": (lambda f, x: f.log_softmax(x, 1), [numbers(3, 5, 2)]),
+    "mse_loss": (lambda f, x: f.mse_loss(x, like(x, numbers(7, 3, seed=1))), [numbers(7, 3)]),
+    "hinge_loss": (lambda f, x: f.hinge_loss(x, like(x, signs(7, 1))), [numbers(7, 1)]),
+    "hinge_loss, integers": (lambda f, x: f.hinge_loss(x, like(x, signs(7, 1).astype(int))), [numbers(7, 1)]),
+    "binary_cross_entropy": (lambda f, x: f.binary_cross_entropy(x, like(x, positive(7, 2))), [positive(7, 2)]),
+    "binary_cross_entropy, sure": (
+        lambda f, x: f.binary_cross_entropy(x, like(x, np.array([0.0, 1.0, 1.0, 0.0]))),
+        [np.array([0.0, 1.0, 0.0, 1.0])],
+    ),
+    "binary_cross_entropy_with_logits": (
+        lambda f, x: f.binary_cross_entropy_with_logits(x * 100, like(x, positive(7, 2))),
+        [numbers(7, 2)],
+    ),
+    "cross_entropy": (lambda f, x: f.cross_entropy(x, like(x, np.arange(7) % 3)), [numbers(7, 3)]),
+    "cross_entropy, one class": (lambda f, x: f.cross_entropy(x, like(x, np.zeros(2, int))), [numbers(2, 1)]),
+    "cross_entropy of large numbers": (lambda f, x: f.cross_entropy(x * 999, like(x, np.arange(4))), [numbers(4, 5)]),
+    "l2_penalty": (lambda f, a, b: f.l2_penalty([a, b]), [numbers(3, 4), numbers(5)]),
+    "to": (lambda f, x: f.to(x, "float64"), [numbers(3)]),
+    "broadcasting": (lambda f, a, b: (a * b + b) / (a * a + 1), [numbers(3, 1, 4), numbers(5, 1)]),
+    "broadcasting a single element": (lambda f, a, b: a * b - a, [numbers(1, 1), numbers(2, 3)]),
+    "indexing": (lambda f, x: x[1] * x[:, 1:3][0, 1] + x[-1, 0], [numbers(3, 4)]),
+    "used twice": (lambda f, x: f.matmul(x, x.T) * f.sum(x), [numbers(3, 3)]),
+}
+
+
+def like(tensor, array):
+    """`array` as a tensor without gradient, of the engine of `tensor`."""
+    dtype = None if array.dtype.kind == "i" else tensor.dtype
+    return tensor.engine.tensor(array.tolist(), dtype)
+
+
+def run(engine, function, arrays, dtype):
+    """The result, and the gradient of every argument, where each element of the result has a weight of its own."""
+    tensors = [engine.tensor(array.tolist(), dtype, requires_grad=True) for array in arrays]
+    result = function(engine.functional, *tensors)
+    weights = np.asarray(numbers(*result.shape, seed=2))
+    result.backward(weights.tolist())
+    return result.shape, np.asarray(result.tolist()), [np.asarray(tensor.grad) for tensor in tensors]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 2e-4)])
+@pytest.mark.parametrize("name", CASES)
+def test_fast_against_the_loops(name, dtype, tolerance):
+    function, arrays = CASES[name]
+    if dtype == "float32" and name == "to":
+        pytest.skip("micro has no float32")
+    if dtype == "float32":
+        arrays = [array.astype(dtype).astype(float) for array in arrays]  # the same numbers for both
+    shape, expected, gradients = run(micro, function, arrays, "float64")
+    same_shape, result, same_gradients = run(fast, function, arrays, dtype)
+    assert same_shape == shape
+    np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance)
+    for mine, theirs in zip(same_gradients, gradients, strict=True):
+        assert mine.shape == theirs.shape
+        np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance * max(1, np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_loops_against_finite_differences(name):
+    """A random direction: two evaluations check every slope at once (as in HIPS autograd's `check_grads`)."""
+    function, arrays = CASES[name]
+    if "sure" in name:
+        pytest.skip("at 0 and 1 the loss has no slope")
+    directions = [numbers(*array.shape, seed=3) for array in arrays]
+
+    def total(shift):
+        moved = [micro.tensor((a + shift * d).tolist(), "float64") for a, d in zip(arrays, directions, strict=True)]
+        result = function(loops, *moved)
+        return float((np.asarray(result.tolist()) * numbers(*result.shape, seed=2)).sum())
+
+    step = 1e-6
+    numeric = (total(step) - total(-step)) / (2 * step)
+    _, _, gradients = run(micro, function, arrays, "float64")
+    exact = sum(float((g * d).sum()) for g, d in zip(gradients, directions, strict=True))
+    assert exact == pytest.approx(numeric, rel=1e-5, abs=1e-6)
+
+
+def test_gradients_accumulate_until_they_are_zeroed(engine):
+    x = engine.tensor([1.0, 2.0], "float64", requires_grad=True)
+    for _ in range(2):
+        (x * x).sum().backward()
+    assert np.asarray(x.grad).tolist() == [4.0, 8.0]
+    x.zero_grad()
+    (x * x).sum().backward()
+    assert np.asarray(x.grad).tolist() == [2.0, 4.0]
+
+
+def test_both_engines_offer_the_same_functions_with_the_same_arguments():
+    def public(module):
+        return {
+            name: [
+                p.replace(annotation=inspect.Parameter.empty) for p in inspect.signature(function).parameters.values()
+            ]
+            for name, function in vars(module).items()
+            if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
+        }
+
+    only_micro = {"add_up", "dot"}  # the loops that the others are made of
+    only_fast = {"getitem"}  # micro's Array indexes lists
+    assert set(public(loops)) - only_micro == set(public(quick)) - only_fast
+    for name in set(public(loops)) - only_micro:
+        assert public(loops)[name] == public(quick)[name], name
+
+
+def test_both_engines_offer_the_same_methods():
+    def public(kind):
+        return {name for name in dir(kind) if not name.startswith("_")}
+
+    only_array = {"flat", "values"}  # what it is made of
+    only_tensor = {
+        "constant",
+        "data",
+        "numpy",
+        "op",
+        "parents",
+        "saved",
+        "slopes",
+    }  # an Array is no node: its Values are
+    assert public(micro.Array) - only_array == public(fast.Tensor) - only_tensor
+
+
+def test_float32_stays_float32():
+    x = fast.tensor([[1.0, 2.0]], requires_grad=True)
+    y = (2 * x.tanh() + 1).softmax().mean()
+    y.backward()
+    assert (x.dtype, y.dtype, x.grad.dtype) == ("float32",) * 3
+
+
+def test_mixed_precision_widens_and_gradients_return_in_their_own():
+    x, y = fast.tensor([1.0], "float32", True), fast.tensor([2.0], "float64", True)
+    z = x * y
+    z.backward()
+    assert (z.dtype, x.grad.dtype, y.grad.dtype) == ("float64", "float32", "float64")

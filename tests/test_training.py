@@ -1,0 +1,253 @@
+"""`fit` and what surrounds it: batches, histories, divergence, callbacks, optimizers step by step, weights in files."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+import fast
+import micro
+import nn
+from nn.data import batches
+
+X = np.linspace(-1, 1, 16).reshape(-1, 1)
+Y = np.tanh(2 * X)
+
+
+def small(engine=fast, **settings):
+    return nn.MLP([1, 4, 1], "tanh", engine=engine, seed=0, **settings)
+
+
+def test_ten_thousand_rows_in_batches_of_32_are_313():
+    sizes = [len(rows) for rows in batches(10_000, 32)]
+    assert (len(sizes), sizes[0], sizes[-1]) == (313, 32, 16)
+
+
+def test_an_epoch_visits_every_row_once_in_an_order_that_the_seed_fixes():
+    first, again, other = [
+        np.concatenate(list(batches(10, 3, np.random.default_rng(seed)))).tolist() for seed in (1, 1, 2)
+    ]
+    assert sorted(first) == list(range(10))
+    assert first == again != other
+
+
+def test_a_run_can_be_repeated(engine):
+    def losses(seed):
+        model = small(engine)
+        return nn.fit(
+            model, (X, Y), nn.mse_loss, nn.SGD(model.parameters(), lr=0.1), 3, batch_size=5, seed=seed
+        ).step_loss
+
+    assert losses(1) == losses(1) != losses(2)
+
+
+def test_history_of_a_run():
+    model = small()
+    history = nn.fit(model, (X, Y), nn.mse_loss, nn.SGD(model.parameters(), lr=0.1), 3, batch_size=5, validation=(X, Y))
+    assert len(history.step_loss) == 3 * 4
+    assert len(history.loss) == len(history.validation_loss) == len(history.seconds) == 3
+    sizes = np.array([5, 5, 5, 1])
+    assert history.loss[0] == pytest.approx((history.step_loss[:4] * sizes).sum() / 16)
+    answer = nn.predict(model, X)
+    assert history.validation_loss[-1] == pytest.approx(((answer - Y) ** 2).mean(), rel=1e-6)
+    assert (history.diverged_at, history.stopped) == (None, "")
+
+
+def test_divergence_is_a_result(engine):
+    model = small(engine)
+    with pytest.warns(nn.DivergenceWarning, match=r"diverged at step \d+.*below 1e\+06"):
+        history = nn.fit(model, (X, Y), nn.mse_loss, nn.SGD(model.parameters(), lr=1e6), epochs=200)
+    assert history.stopped.startswith(f"diverged at step {history.diverged_at}:")
+    assert len(history.step_loss) == len(history.loss) == history.diverged_at + 1
+    assert all(map(math.isfinite, history.step_loss[:-1]))
+    assert not math.isfinite(history.step_loss[-1])
+
+
+class Recorder(nn.Callback):
+    def __init__(self, stop_after=None):
+        self.events, self.stop_after = [], stop_after
+
+    def on_train_begin(self, run):
+        self.events.append("begin")
+
+    def on_step_end(self, run):
+        self.events.append("step")
+
+    def on_epoch_end(self, run):
+        self.events.append("epoch")
+        if len(run.history.loss) == self.stop_after:
+            run.history.stopped = "enough"
+
+    def on_train_end(self, run):
+        self.events.append("end")
+
+
+def test_callbacks_are_called_around_the_loop():
+    recorder, model = Recorder(), small()
+    nn.fit(model, (X, Y), nn.mse_loss, nn.SGD(model.parameters()), 2, batch_size=8, callbacks=[recorder])
+    assert recorder.events == ["begin", *["step", "step", "epoch"] * 2, "end"]
+
+
+def test_a_callback_can_stop_the_training():
+    model = small()
+    history = nn.fit(model, (X, Y), nn.mse_loss, nn.SGD(model.parameters()), 9, callbacks=[Recorder(stop_after=2)])
+    assert (len(history.loss), history.stopped) == (2, "enough")
+
+
+def test_callbacks_hear_of_the_end_after_an_error():
+    recorder, model = Recorder(), small()
+    with pytest.raises(ValueError, match=r"prediction has shape \(16, 1\), the target \(16,\)"):
+        nn.fit(model, (X, Y.reshape(-1)), nn.mse_loss, nn.SGD(model.parameters()), 1, callbacks=[recorder])
+    assert recorder.events == ["begin", "end"]
+
+
+def test_progress_shows_the_loss(capsys):
+    model = small()
+    nn.fit(model, (X, Y), nn.mse_loss, nn.SGD(model.parameters()), 2, callbacks=[nn.Progress("learning")])
+    shown = capsys.readouterr().err
+    assert "learning" in shown
+    assert "2/2" in shown
+    assert "loss=" in shown
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Optimizers, by the formulas written out here once more.
+
+
+def steps(engine, make, gradients):
+    """The path of a single parameter that starts at 1, pushed by the given gradients."""
+    p = engine.tensor([1.0], "float64", requires_grad=True)
+    optimizer = make([p])
+    path = []
+    for g in gradients:
+        optimizer.zero_grad()
+        (p * g).sum().backward()
+        optimizer.step()
+        path.append(p[0].item())
+    return path
+
+
+GRADIENTS = [0.5, -0.2, 0.7, 0.1]
+
+
+def test_sgd(engine):
+    assert steps(engine, lambda p: nn.SGD(p, lr=0.1), GRADIENTS) == pytest.approx(1 - 0.1 * np.cumsum(GRADIENTS))
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum(engine, nesterov):
+    mu, damp, decay = 0.9, 0.0 if nesterov else 0.2, 0.01
+    p, buffer, expected = 1.0, None, []
+    for gradient in GRADIENTS:
+        g = gradient + decay * p
+        buffer = g if buffer is None else mu * buffer + (1 - damp) * g  # no dampening on the first step
+        p -= 0.1 * (g + mu * buffer if nesterov else buffer)
+        expected.append(p)
+    path = steps(engine, lambda q: nn.SGD(q, 0.1, mu, damp, decay, nesterov), GRADIENTS)
+    assert path == pytest.approx(expected, rel=1e-13)
+
+
+def test_adam(engine):
+    p, m, v, expected = 1.0, 0.0, 0.0, []
+    for t, gradient in enumerate(GRADIENTS, start=1):
+        g = gradient + 0.01 * p
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        p -= 0.1 * (m / (1 - 0.9**t)) / (math.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        expected.append(p)
+    assert steps(engine, lambda q: nn.Adam(q, lr=0.1, weight_decay=0.01), GRADIENTS) == pytest.approx(
+        expected, rel=1e-12
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Losses with numbers from the texts on training.
+
+
+@pytest.mark.parametrize(("p", "loss"), [(0.95, 0.0513), (0.50, 0.6931), (0.10, 2.3026), (0.40, 0.916), (0.01, 4.605)])
+def test_cross_entropy_of_a_positive(engine, p, loss):
+    assert nn.binary_cross_entropy(engine.tensor([p]), engine.tensor([1.0])).item() == pytest.approx(loss, abs=6e-4)
+
+
+def test_binary_cross_entropy_stops_at_100(engine):
+    assert nn.binary_cross_entropy(engine.tensor([0.0]), engine.tensor([1.0])).item() == pytest.approx(100.0)
+
+
+def test_squared_errors_of_houses(engine):
+    errors = [nn.mse_loss(engine.tensor([price]), engine.tensor([300.0])).item() for price in (250.0, 290.0)]
+    assert errors == [2500.0, 100.0]  # five times the error, twenty-five times the loss
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Verdicts.
+
+
+def test_the_two_curves_of_the_texts():
+    assert nn.diagnose([3.2, 2.1, 1.4, 0.9, 0.5, 0.3]).name == "just right"
+    swinging = nn.diagnose([3.2, 0.1, 3.8, 0.2, 4.1, 0.15])
+    assert swinging.name == "too high"
+    assert "swings" in swinging.reason
+
+
+@pytest.mark.parametrize(
+    ("losses", "verdict"),
+    [
+        ([1.0, 0.99, 0.98, 0.97, 0.96], "too low"),
+        ([1.0, 1.0, 1.0, 1.0], "too low"),
+        ([1.0, 5.0, 4.0, 6.0, 5.0], "too high"),
+        ([1.0, 30.0, 1e9, 1e30], "diverged"),
+        ([1.0, 0.5, math.nan, math.nan], "diverged"),
+        ([1.0, 0.5, math.inf, 0.1], "diverged"),
+        ([1.0, 0.3, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05], "just right"),
+    ],
+)
+def test_verdicts_on_single_curves(losses, verdict):
+    assert nn.diagnose(losses).name == verdict
+
+
+def test_verdicts_in_a_sweep_compare_with_the_best():
+    flat = [1.0, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6]
+    best = [1.0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
+    verdicts = nn.diagnose_sweep({0.01: flat, 0.1: best, 1.0: flat, 10.0: [1.0, 1e9, math.inf, math.nan]})
+    assert [verdict.name for verdict in verdicts.values()] == ["too low", "just right", "too high", "diverged"]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Weights.
+
+
+@pytest.mark.parametrize(("source", "destination"), [(micro, fast), (fast, micro), (fast, fast)])
+def test_weights_move_between_engines(tmp_path, source, destination):
+    original = small(source, dtype="float64")
+    copy = nn.MLP([1, 4, 1], "tanh", engine=destination, seed=99, dtype="float64")
+    path = nn.save_weights(original, tmp_path / "new folder" / "weights.safetensors")
+    nn.load_weights(copy, path)
+    np.testing.assert_allclose(nn.predict(copy, X), nn.predict(original, X), rtol=1e-14)
+    assert [file.name for file in path.parent.iterdir()] == ["weights.safetensors"]
+
+
+def test_weights_that_do_not_fit_change_nothing(tmp_path):
+    model = small()
+    before = model.state_dict()
+    state = {**before, "0.weight": np.zeros((2, 2)), "extra": np.zeros(1)}
+    del state["2.bias"]
+    with pytest.raises(ValueError, match=r"2\.bias is missing; extra is unknown; 0\.weight has shape \(2, 2\)"):
+        model.load_state_dict(state)
+    (tmp_path / "broken").write_bytes(b"not a safetensors file")
+    with pytest.raises(ValueError, match="broken is not a whole safetensors file"):
+        nn.load_weights(model, tmp_path / "broken")
+    assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
+
+
+def test_train_and_eval_reach_every_module():
+    model = nn.Sequential(small(), nn.ReLU())
+    assert not any(module.training for module in (model.eval(), *model._modules.values()))
+    assert all(module.training for module in (model.train(), *model._modules.values()))
+
+
+def test_predict_in_batches_equals_predict_at_once(engine):
+    model = small(engine)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(nn.predict(model, X, batch_size=5), nn.predict(model, X))
+    assert nn.predict(model, X).shape == (16, 1)
