@@ -7,10 +7,13 @@ Each function stands above the rule that takes its gradient back. Names, argumen
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import numba
 import numpy as np
 
+from fast import threads
 from fast.kernels import linear as linear_kernels
 from fast.kernels import losses, optimizers
 from fast.tensors import Gradients, Rule, Tensor, check_dtype, record
@@ -125,15 +128,13 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     """y[n, m] = sum over k of a[n, k] * b[k, m], for a (N, K) and b (K, M)."""
     checks.matmul_shapes(a, b)
     a, b = _one_dtype("matmul", a, b)
-    return record(_MATMUL, a.data @ b.data, (a, b))
+    return record(_MATMUL, _product(a.data, b.data.T), (a, b))
 
 
 def _matmul_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     a, b = node.parents
-    return (
-        grad @ b.data.T if a.requires_grad else None,
-        a.data.T @ grad if b.requires_grad else None,
-    )
+    grad_a, grad_b = _product_grad(grad, a.data, b.data.T, (a.requires_grad, b.requires_grad))
+    return grad_a, None if grad_b is None else grad_b.T
 
 
 _MATMUL = Rule("@", _matmul_grad)
@@ -144,26 +145,48 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     x may have more dimensions, or only one, (..., in); the result then is (..., out).
     """
-    parents: tuple[Tensor, ...] = (x, weight) if bias is None else (x, weight, bias)
     checks.linear_shapes(x, weight, bias)
-    parents = _one_dtype("linear", *parents)
-    rows, matrix, *rest = [parent.data for parent in parents]
-    y = np.empty((*x.shape[:-1], matrix.shape[0]), matrix.dtype)
-    offset = rest[0] if rest else np.empty(0, matrix.dtype)
-    linear_kernels.linear(_rows(rows), _contiguous(matrix), _contiguous(offset), y.reshape(-1, matrix.shape[0]))
-    return record(_LINEAR, y, parents)
+    parents = _one_dtype("linear", x, weight, *([] if bias is None else [bias]))
+    return record(_LINEAR, _product(*[parent.data for parent in parents]), parents)
 
 
 def _linear_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    gradients = [np.empty(p.shape if p.requires_grad else (0,) * p.ndim, grad.dtype) for p in node.parents]
-    x, weight = node.parents[:2]
-    grad_bias = gradients[2] if len(gradients) == 3 else np.empty(0, grad.dtype)
-    grad_x = gradients[0].reshape(-1, x.shape[-1])
-    linear_kernels.linear_grad(_rows(grad), _rows(x.data), _contiguous(weight.data), grad_x, gradients[1], grad_bias)
-    return [g if p.requires_grad else None for g, p in zip(gradients, node.parents, strict=True)]
+    needed = [parent.requires_grad for parent in node.parents]
+    return _product_grad(grad, node.parents[0].data, node.parents[1].data, needed)
 
 
 _LINEAR = Rule("linear", _linear_grad)
+
+
+def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """x (..., in) times weight (out, in), transposed, plus bias (out,)."""
+    offset = np.empty(0, weight.dtype) if bias is None else _contiguous(bias)
+    y = np.empty((*x.shape[:-1], weight.shape[0]), weight.dtype)
+    kernels = linear_kernels.linear, linear_kernels.linear_parallel
+    _run_product(kernels, y.size * x.shape[-1], _rows(x), _contiguous(weight), offset, _rows(y))
+    return y
+
+
+def _product_grad(grad: np.ndarray, x: np.ndarray, weight: np.ndarray, needed: Sequence[bool]) -> Gradients:
+    """The gradients of x, weight and, if there are three of them, bias; where `needed`."""
+    shapes = (x.shape, weight.shape, weight.shape[:1])
+    grad_x, grad_weight, grad_bias = (
+        np.empty(shape if place < len(needed) and needed[place] else (0,) * len(shape), grad.dtype)
+        for place, shape in enumerate(shapes)
+    )
+    kernels = linear_kernels.linear_grad, linear_kernels.linear_grad_parallel
+    arrays = _rows(grad), _rows(x), _contiguous(weight), grad_x.reshape(-1, x.shape[-1]), grad_weight, grad_bias
+    _run_product(kernels, grad.size * x.shape[-1], *arrays)
+    return [g if wanted else None for g, wanted in zip((grad_x, grad_weight, grad_bias), needed, strict=False)]
+
+
+def _run_product(kernels: tuple[Callable, Callable], work: int, *arrays: np.ndarray) -> None:
+    serial, parallel = kernels
+    if work <= threads.PRODUCT:
+        serial(*arrays)
+    else:
+        with threads.one_blas_thread():
+            threads.launch(serial, partial(parallel, numba.get_num_threads()), *arrays)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -300,7 +323,7 @@ def sgd_step(
     buffers = state.setdefault("momentum_buffer", _zeros(parameters))
     for p, buffer in zip(parameters, buffers, strict=True):
         if p._grad is not None:
-            numbers, grad = _flat(p.data), _flat(p._grad)
+            numbers, grad = _numbers(p), _flat(p._grad)
             optimizers.sgd(numbers, grad, buffer, first, lr, momentum, dampening, weight_decay, nesterov)
 
 
@@ -319,7 +342,13 @@ def adam_step(
     squares = state.setdefault("exp_avg_sq", _zeros(parameters))
     for p, m, v in zip(parameters, means, squares, strict=True):
         if p._grad is not None:
-            optimizers.adam(_flat(p.data), _flat(p._grad), m, v, t, lr, *betas, eps, weight_decay)
+            optimizers.adam(_numbers(p), _flat(p._grad), m, v, t, lr, *betas, eps, weight_decay)
+
+
+def _numbers(parameter: Tensor) -> np.ndarray:
+    """The numbers of a parameter as one contiguous array that shares their memory, so that kernels can change them."""
+    parameter.data = np.ascontiguousarray(parameter.data)
+    return parameter.data.reshape(-1)
 
 
 def _zeros(parameters: Sequence[Tensor]) -> list[np.ndarray]:

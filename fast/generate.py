@@ -23,12 +23,17 @@ KERNELS = Path(__file__).parent / "kernels"
 
 @dataclass(frozen=True)
 class Target:
-    """A module of kernels: its file, how it begins, what stands above each kernel, and the head of its loop."""
+    """A module of kernels.
+
+    file, header: its name, and how it begins.
+    decorator: what stands above each kernel.
+    loop: the lines that choose the element `i`; the last one opens the block in which it is computed.
+    """
 
     file: str
     header: str
     decorator: str
-    loop: str
+    loop: tuple[str, ...]
 
 
 _HEADER = '''"""The elementwise kernels, {what}. Generated from micro/ops.py by `python -m fast.generate`; do not edit.
@@ -47,13 +52,13 @@ TARGETS = (
         file="elementwise.py",
         header=_HEADER.format(what="each on one core", names="njit"),
         decorator='@njit(cache=True, nogil=True, error_model="numpy")',
-        loop="for i in range(y.size):",
+        loop=("for i in range(y.size):",),
     ),
     Target(
         file="elementwise_parallel.py",
         header=_HEADER.format(what="each on all cores", names="njit, prange"),
         decorator='@njit(cache=True, nogil=True, error_model="numpy", parallel=True)',
-        loop="for i in prange(y.size):",
+        loop=("for i in prange(y.size):",),
     ),
 )
 
@@ -82,9 +87,10 @@ def _expression(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
 
 
-def _kernel(target: Target, name: str, parameters: list[str], result: str, factor: str, formula: str) -> str:
+def _kernel(target: Target, name: str, parameters: list[str], formula: str) -> str:
+    """The loop that writes `formula` to the last of the parameters."""
     elements = ast.unparse(ast.fix_missing_locations(_Elements().visit(_expression(formula))))
-    body = [target.loop, f"    {result}[i] = {factor}({elements})" if factor else f"    {result}[i] = {elements}"]
+    body = [*target.loop, f"    {parameters[-1]}[i] = {elements}"]
     if "number(" in elements:
         body.insert(0, "number = y.dtype.type")
     lines = [target.decorator, f"def {name}({', '.join(parameters)}):", *(f"    {line}" for line in body)]
@@ -92,12 +98,10 @@ def _kernel(target: Target, name: str, parameters: list[str], result: str, facto
 
 
 def _kernels(target: Target, op: Op) -> list[str]:
-    arguments = list(op.arguments)
-    kernels = [_kernel(target, op.name, [*arguments, "y"], "y", "", op.forward)]
-    for argument, slope in zip(arguments, op.slopes, strict=True):
-        result = f"grad_{argument}"
-        parameters = ["grad", *arguments, "y", result]
-        kernels.append(_kernel(target, f"{op.name}_{result}", parameters, result, "grad[i] * ", slope))
+    kernels = [_kernel(target, op.name, [*op.arguments, "y"], op.forward)]
+    for argument, slope in zip(op.arguments, op.slopes, strict=True):
+        parameters = ["grad", *op.arguments, "y", f"grad_{argument}"]
+        kernels.append(_kernel(target, f"{op.name}_grad_{argument}", parameters, f"grad * ({slope})"))
     return kernels
 
 

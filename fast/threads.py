@@ -1,20 +1,30 @@
 """When to use all cores, and what keeps that safe.
 
 Starting a parallel loop costs 1.5 us with OpenMP and some 70 us with Numba's own pool, which is used where the C
-library brings no OpenMP; so small work stays on one core. Two facts of Numba's thread pools are handled here: its own
-pool aborts the process when two Python threads start parallel loops at once (hence the lock), and OpenMP does not
-survive `fork` (hence a forked child stays on one core).
+library brings no OpenMP; so small work stays on one core. Three facts are handled here and nowhere else:
+
+- Numba's own pool aborts the process when two Python threads start parallel loops at once: hence the lock.
+- OpenMP does not survive a fork: a forked child stays on one core.
+- The waiting threads of OpenMP and of OpenBLAS fight for the cores when both are used in turn, which costs
+  milliseconds a step: parallel products give BLAS one thread, and cut the work into blocks themselves.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
 from typing import Any
+
+from threadpoolctl import LibController, ThreadpoolController
 
 #: Elements from which a loop of plain arithmetic, or of exponentials and the like, is worth starting on all cores.
 CHEAP, COSTLY = 1 << 16, 1 << 13
+#: Multiplications from which a matrix product is; the number from which OpenBLAS would use its own threads.
+PRODUCT = 1 << 18
 
 _lock = threading.Lock()
 _used = False  # whether this process, or the one it was forked from, has started a thread pool
@@ -29,6 +39,29 @@ def launch(serial: Callable[..., Any], parallel: Callable[..., Any], *arguments:
     with _lock:
         _used = True
         return parallel(*arguments)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Give the BLAS that kernels call one thread, for this moment; the user's own products keep theirs."""
+    libraries = _blas()
+    before = [library.get_num_threads() for library in libraries]
+    for library in libraries:
+        library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, threads in zip(libraries, before, strict=True):
+            library.set_num_threads(threads)
+
+
+@cache
+def _blas() -> list[LibController]:
+    """SciPy's BLAS, which is the one that Numba calls; all of them, where SciPy shares its BLAS with others."""
+    import_module("scipy.linalg.cython_blas")
+
+    every = ThreadpoolController().select(user_api="blas").lib_controllers
+    return [library for library in every if "scipy.libs" in library.filepath] or every
 
 
 def _after_fork() -> None:

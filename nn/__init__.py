@@ -6,6 +6,7 @@ Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answ
 from nn.callbacks import Callback, Progress
 from nn.diagnosis import Verdict, diagnose, diagnose_sweep
 from nn.engine import Engine
+from nn.history import History, Run
 from nn.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -30,7 +31,7 @@ from nn.modules import (
     Tanh,
 )
 from nn.optim import SGD, Adam, Optimizer
-from nn.training import DivergenceWarning, History, Run, fit, predict
+from nn.training import DivergenceWarning, fit, predict
 from nn.weights import load_weights, save_weights
 
 __all__ = [

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tqdm.auto import tqdm
 
-if TYPE_CHECKING:
-    from nn.training import Run
+from nn.history import Run
 
 
 class Callback:
-    """Called around the loop; a subclass says what it does at which moment. See `nn.training.Run` for what it sees."""
+    """Called around the loop; a subclass says what it does at which moment. See `nn.Run` for what it sees."""
 
     def on_train_begin(self, run: Run) -> None:
         """Before the first step."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from nn.callbacks import Callback
 from nn.data import Data, batches, check_batch_size, check_data, check_numbers
-from nn.engine import Tensor
+from nn.engine import Engine, Tensor
+from nn.history import History, Run
 from nn.modules import Module, first_parameter
 from nn.optim import Optimizer
 
@@ -23,37 +24,6 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 class DivergenceWarning(RuntimeWarning):
     """The loss has become infinite or not a number, and training has stopped."""
-
-
-@dataclass
-class History:
-    """What happened during training, as plain lists.
-
-    step_loss: the loss of every step (one batch), before its update.
-    loss: for every epoch the mean over its samples of those losses.
-    validation_loss: the loss on the validation data after every epoch; empty without such data.
-    seconds: the duration of every epoch, validation included.
-    diverged_at: the step, counted from 0, whose loss was infinite or not a number; None if there was none. It is the
-        last one in `step_loss`, and the parameters are those that led to it.
-    stopped: why training ended before its last epoch, in words; empty if it did not.
-    """
-
-    step_loss: list[float] = field(default_factory=list)
-    loss: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    diverged_at: int | None = None
-    stopped: str = ""
-
-
-@dataclass
-class Run:
-    """A training run as callbacks see it. A callback ends it by setting `history.stopped` to its reason."""
-
-    model: Module
-    optimizer: Optimizer
-    epochs: int
-    history: History = field(default_factory=History)
 
 
 def fit(
@@ -107,6 +77,17 @@ def fit(
     return history
 
 
+def _train_step(model: Module, inputs: Tensor, targets: Tensor, loss: Loss, optimizer: Optimizer) -> float:
+    """What training is: four steps, repeated. A loss that is not a finite number changes nothing."""
+    prediction = model(inputs)  # forward
+    error = loss(prediction, targets)  # loss
+    if math.isfinite(error.item()):
+        optimizer.zero_grad()
+        error.backward()  # backward
+        optimizer.step()  # update
+    return error.item()
+
+
 @np.errstate(over="ignore", invalid="ignore")  # an overflow on the way to divergence is reported as divergence
 def _train_epoch(
     run: Run,
@@ -117,54 +98,54 @@ def _train_epoch(
     callbacks: Sequence[Callback],
 ) -> float:
     """One pass over all samples; the mean of their losses."""
-    model, optimizer, history = run.model.train(), run.optimizer, run.history
+    model, history = run.model.train(), run.history
     as_tensor = first_parameter(model).engine.as_tensor
     total, seen = 0.0, 0
     for rows in batches(len(samples[0]), batch_size, random):
         inputs, targets = [as_tensor(array[rows]) for array in samples]
-        prediction = model(inputs)  # forward
-        error = loss(prediction, targets)  # loss
-        history.step_loss.append(error.item())
-        total, seen = total + error.item() * len(rows), seen + len(rows)
-        if not math.isfinite(error.item()):
+        error = _train_step(model, inputs, targets, loss, run.optimizer)
+        history.step_loss.append(error)
+        total, seen = total + error * len(rows), seen + len(rows)
+        if not math.isfinite(error):
             history.diverged_at = len(history.step_loss) - 1
-            history.stopped = f"diverged at step {history.diverged_at}: the loss became {error.item()}"
+            history.stopped = f"diverged at step {history.diverged_at}: the loss became {error}"
             break
-        optimizer.zero_grad()
-        error.backward()  # backward
-        optimizer.step()  # update
         _call(callbacks, "on_step_end", run)
     return total / seen
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _mean_loss(model: Module, samples: tuple[np.ndarray, np.ndarray], loss: Loss, batch_size: int) -> float:
     """The loss on samples that are not trained on."""
-    model.eval()
-    engine = first_parameter(model).engine
     total, count = 0.0, len(samples[0])
-    with engine.no_grad():
+    with _evaluating(model) as engine:
         for rows in batches(count, batch_size):
             inputs, targets = [engine.as_tensor(array[rows]) for array in samples]
             total += loss(model(inputs), targets).item() * len(rows)
     return total / count
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def predict(model: Module, x: Any, batch_size: int | None = None) -> np.ndarray:
     """What `model` answers for samples x (N, ...), as an array (N, ...); nothing is recorded or trained.
 
     batch_size: samples at a time; None, the default, takes all at once.
     """
     samples = check_numbers("x", x).astype(first_parameter(model).dtype)
-    model.eval()
-    engine = first_parameter(model).engine
-    with engine.no_grad():
-        answers = [
-            np.asarray(model(engine.as_tensor(samples[rows])).tolist())
-            for rows in batches(len(samples), check_batch_size(batch_size, len(samples)))
-        ]
+    batch_size = check_batch_size(batch_size, len(samples))
+    with _evaluating(model) as engine:
+        answers = [np.asarray(model(engine.as_tensor(samples[rows]))) for rows in batches(len(samples), batch_size)]
     return np.concatenate(answers)
+
+
+@contextmanager
+def _evaluating(model: Module) -> Iterator[Engine]:
+    """Evaluation, without gradients; afterwards the model is in training again, if it was."""
+    engine, was_training = first_parameter(model).engine, model.training
+    model.eval()
+    try:
+        with engine.no_grad(), np.errstate(over="ignore", invalid="ignore"):
+            yield engine
+    finally:
+        model.train(was_training)
 
 
 def _call(callbacks: Sequence[Callback], event: str, run: Run) -> None:

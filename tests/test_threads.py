@@ -5,6 +5,8 @@ import sys
 import threading
 
 import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
 
 import fast
 from fast import threads
@@ -59,6 +61,8 @@ def test_a_forked_child_can_go_on():
     code = f"""
 import os, sys, warnings
 import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
 import fast
 x = fast.tensor(np.ones({len(LARGE)}))
 x.tanh()
@@ -70,3 +74,36 @@ if child == 0:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize("rows", [1, 3, 65])
+@pytest.mark.parametrize(("inputs", "outputs"), [(513, 513), (300_000, 1), (1, 300_000), (64, 63), (64, 64), (64, 65)])
+def test_products_around_the_threshold_equal_numpys(rows, inputs, outputs):
+    random = np.random.default_rng(0)
+    arrays = [random.normal(size=shape) for shape in ((rows, inputs), (outputs, inputs), (outputs,))]
+    x, weight, bias = [fast.tensor(array, requires_grad=True) for array in arrays]
+    y = fast.functional.linear(x, weight, bias)
+    grad = random.normal(size=y.shape)
+    y.backward(grad)
+    np.testing.assert_allclose(y.data, x.data @ weight.data.T + bias.data, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(x.grad.data, grad @ weight.data, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(weight.grad.data, grad.T @ x.data, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(bias.grad.data, grad.sum(axis=0), rtol=1e-9, atol=1e-9)
+
+
+def test_blas_keeps_its_threads(monkeypatch):
+    """Parallel products give BLAS one thread while they run, and give the others back."""
+    seen = []
+    original = threads.launch
+
+    def launch(*arguments):
+        seen.append([library.get_num_threads() for library in threads._blas()])
+        return original(*arguments)
+
+    monkeypatch.setattr(threads, "launch", launch)
+    before = [library["num_threads"] for library in threadpool_info()]
+    x = fast.tensor(np.ones((65, 64)))
+    fast.functional.linear(x, x)
+    assert [library["num_threads"] for library in threadpool_info()] == before
+    assert seen
+    assert all(count == 1 for counts in seen for count in counts)

@@ -74,16 +74,17 @@ def trace(root: Any) -> tuple[list[Node], list[Edge]]:
             f"graph: {len(order)} nodes are too many to read ({LIMIT} at most); draw one sample or one neuron"
         )
     names = {id(node): f"n{number}" for number, node in enumerate(order)}
-    nodes = [_node(node, names[id(node)], node is root) for node in order]
+    used = {id(parent) for node in order for parent in node.parents}
+    nodes = [_node(node, names[id(node)], id(node) in used) for node in order]
     edges = [edge for node in order for edge in _edges(node, names)]
     return nodes, edges
 
 
-def _node(node: Any, name: str, is_root: bool) -> Node:
+def _node(node: Any, name: str, is_used: bool) -> Node:
     if node.op is None:
         kind = "constant" if node.constant and not node.label else "input"
     else:
-        kind = "result" if is_root else "inner"
+        kind = "inner" if is_used else "result"
     return Node(name, kind, node.label, _formula(node), tuple(_rows(node, kind)))
 
 

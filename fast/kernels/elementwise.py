@@ -19,14 +19,14 @@ def add(a, b, y):
 def add_grad_a(grad, a, b, y, grad_a):
     number = y.dtype.type
     for i in range(y.size):
-        grad_a[i] = grad[i] * (number(1))
+        grad_a[i] = grad[i] * number(1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def add_grad_b(grad, a, b, y, grad_b):
     number = y.dtype.type
     for i in range(y.size):
-        grad_b[i] = grad[i] * (number(1))
+        grad_b[i] = grad[i] * number(1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -39,14 +39,14 @@ def sub(a, b, y):
 def sub_grad_a(grad, a, b, y, grad_a):
     number = y.dtype.type
     for i in range(y.size):
-        grad_a[i] = grad[i] * (number(1))
+        grad_a[i] = grad[i] * number(1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def sub_grad_b(grad, a, b, y, grad_b):
     number = y.dtype.type
     for i in range(y.size):
-        grad_b[i] = grad[i] * (-number(1))
+        grad_b[i] = grad[i] * -number(1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -58,13 +58,13 @@ def mul(a, b, y):
 @njit(cache=True, nogil=True, error_model="numpy")
 def mul_grad_a(grad, a, b, y, grad_a):
     for i in range(y.size):
-        grad_a[i] = grad[i] * (b[i])
+        grad_a[i] = grad[i] * b[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def mul_grad_b(grad, a, b, y, grad_b):
     for i in range(y.size):
-        grad_b[i] = grad[i] * (a[i])
+        grad_b[i] = grad[i] * a[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -156,7 +156,7 @@ def neg(x, y):
 def neg_grad_x(grad, x, y, grad_x):
     number = y.dtype.type
     for i in range(y.size):
-        grad_x[i] = grad[i] * (-number(1))
+        grad_x[i] = grad[i] * -number(1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -181,7 +181,7 @@ def exp(x, y):
 @njit(cache=True, nogil=True, error_model="numpy")
 def exp_grad_x(grad, x, y, grad_x):
     for i in range(y.size):
-        grad_x[i] = grad[i] * (y[i])
+        grad_x[i] = grad[i] * y[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -219,7 +219,7 @@ def sin(x, y):
 @njit(cache=True, nogil=True, error_model="numpy")
 def sin_grad_x(grad, x, y, grad_x):
     for i in range(y.size):
-        grad_x[i] = grad[i] * (math.cos(x[i]))
+        grad_x[i] = grad[i] * math.cos(x[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -231,7 +231,7 @@ def cos(x, y):
 @njit(cache=True, nogil=True, error_model="numpy")
 def cos_grad_x(grad, x, y, grad_x):
     for i in range(y.size):
-        grad_x[i] = grad[i] * (-math.sin(x[i]))
+        grad_x[i] = grad[i] * -math.sin(x[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

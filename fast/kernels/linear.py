@@ -1,7 +1,11 @@
-"""A dense layer. The products are BLAS's: its tiles are two to five times as fast as loops written by hand."""
+"""A dense layer. The products are BLAS's: its tiles are two to five times as fast as loops written by hand.
+
+The parallel kernels cut the work into `blocks`, one for each thread, and expect BLAS to use one thread itself.
+(They are told how many: a kernel that asks Numba for the number of threads is not kept on disk.)
+"""
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 
 @njit(cache=True, nogil=True)
@@ -15,6 +19,15 @@ def linear(x, weight, bias, y):
         for n in range(y.shape[0]):
             for o in range(y.shape[1]):
                 y[n, o] += bias[o]
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def linear_parallel(blocks, x, weight, bias, y):
+    """`linear`, each thread with its block of rows."""
+    rows = x.shape[0]
+    for block in prange(blocks):
+        start, stop = rows * block // blocks, rows * (block + 1) // blocks
+        linear(x[start:stop], weight, bias, y[start:stop])
 
 
 @njit(cache=True, nogil=True)
@@ -32,3 +45,20 @@ def linear_grad(grad, x, weight, grad_x, grad_weight, grad_bias):
         for n in range(grad.shape[0]):
             for o in range(grad.shape[1]):
                 grad_bias[o] += grad[n, o]
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def linear_grad_parallel(blocks, grad, x, weight, grad_x, grad_weight, grad_bias):
+    """`linear_grad`, each thread with its block of rows for x and its block of outputs for weight and bias."""
+    rows, outputs = grad.shape
+    for block in prange(blocks):
+        start, stop = rows * block // blocks, rows * (block + 1) // blocks
+        if grad_x.size:
+            np.dot(grad[start:stop], weight, grad_x[start:stop])
+        start, stop = outputs * block // blocks, outputs * (block + 1) // blocks
+        transposed = np.ascontiguousarray(grad[:, start:stop].T)
+        if grad_weight.size:
+            np.dot(transposed, x, grad_weight[start:stop])
+        if grad_bias.size:
+            for o in range(start, stop):
+                grad_bias[o] = transposed[o - start].sum()
