@@ -10,7 +10,21 @@ from fast import functional
 from fast.tensors import Rule, Tensor, as_tensor, tensor
 from micro import float32, float64, int64, no_grad
 
-__all__ = ["Rule", "Tensor", "as_tensor", "float32", "float64", "functional", "int64", "no_grad", "tensor"]
+__all__ = [
+    "Rule",
+    "Tensor",
+    "as_tensor",
+    "default_dtype",
+    "float32",
+    "float64",
+    "functional",
+    "int64",
+    "no_grad",
+    "tensor",
+]
+
+#: The type of the numbers of a model, unless another is asked for.
+default_dtype = float32
 
 # Layers and losses are handed tensors and find the engine's functions through them. Set here, once everything exists.
 Tensor.engine = sys.modules[__name__]

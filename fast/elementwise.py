@@ -26,8 +26,9 @@ def _pair(name: str) -> tuple[Kernel, Kernel]:
 
 _FORWARD = {op.name: _pair(op.name) for op in OPS.values()}
 _SLOPES = {op.name: [_pair(f"{op.name}_grad_{argument}") for argument in op.arguments] for op in OPS.values()}
+_COSTLY_WORDS = {"**", *(f"{name}(" for name in FUNCTIONS if name != "abs")}
 _THRESHOLD = {
-    op.name: threads.COSTLY if any(f"{name}(" in op.forward for name in FUNCTIONS) else threads.CHEAP
+    op.name: threads.COSTLY if any(word in op.forward for word in _COSTLY_WORDS) else threads.CHEAP
     for op in OPS.values()
 }
 
@@ -62,9 +63,18 @@ def unbroadcast(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Sum `grad` over the dimensions in which `shape` was stretched to become `grad.shape`."""
     if grad.shape == shape:
         return grad
-    grad = grad.sum(axis=tuple(range(grad.ndim - len(shape))))
-    stretched = tuple(i for i, length in enumerate(shape) if length != grad.shape[i])
-    return np.asarray(grad.sum(axis=stretched, keepdims=True))
+    aligned = (1,) * (grad.ndim - len(shape)) + shape
+    stretched = tuple(i for i, length in enumerate(aligned) if length != grad.shape[i])
+    return total(grad, stretched).reshape(shape)
+
+
+def total(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+    """The sum over `axes`, which keep a length of 1.
+
+    It is kept in float64: along any axis but the last NumPy adds one by one, and float32 would lose digits with every
+    million of elements.
+    """
+    return array.sum(axis=axes, keepdims=True, dtype=np.float64).astype(array.dtype)
 
 
 def _stretch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

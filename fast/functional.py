@@ -13,12 +13,12 @@ from typing import Any
 import numba
 import numpy as np
 
-from fast import threads
+from fast import elementwise, threads
 from fast.kernels import linear as linear_kernels
 from fast.kernels import losses, optimizers
-from fast.tensors import Gradients, Rule, Tensor, check_dtype, record
+from fast.tensors import Gradients, Rule, Tensor, check_dtype, one_dtype, record
 from micro import checks
-from micro.vocabulary import int64
+from micro.vocabulary import grad_mode, int64
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Shapes and sums.
@@ -70,7 +70,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     """x[index] for integers and slices. Shares memory."""
     parts = index if isinstance(index, tuple) else (index,)
     for part in parts:
-        if not isinstance(part, int | np.integer | slice):
+        if not isinstance(part, int | np.integer | slice) or isinstance(part, bool):
             raise TypeError(f"index {part!r:.80} of type {type(part).__name__}; use integers and slices")
     try:
         data = np.asarray(x.data[index])
@@ -101,20 +101,18 @@ def mean(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 
 def _total(rule: Rule, x: Tensor, dim: int | None, keepdim: bool, count: int) -> Tensor:
-    if x.data.dtype == _INT64:
-        raise checks.integers(rule.symbol)
+    checks.quantities(rule.symbol, x)
     dim = None if dim is None else checks.dimension(rule.symbol, dim, x.shape)
-    total = np.asarray(x.data.sum(axis=dim, keepdims=keepdim))
+    kept = elementwise.total(x.data, None if dim is None else (dim,))
     if count != 1:
-        total = np.asarray(total / count, x.data.dtype)
-    return record(rule, total, (x,), saved=(dim, keepdim, count))
+        kept /= count
+    shape = kept.shape if keepdim else () if dim is None else x.shape[:dim] + x.shape[dim + 1 :]
+    return record(rule, kept.reshape(shape), (x,), saved=(kept.shape, count))
 
 
 def _total_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    dim, keepdim, count = node.saved
-    if dim is not None and not keepdim:
-        grad = np.expand_dims(grad, dim)
-    return (np.broadcast_to(grad / grad.dtype.type(count), node.parents[0].shape).copy(),)
+    shape, count = node.saved
+    return (np.broadcast_to((grad / count).reshape(shape), node.parents[0].shape).copy(),)
 
 
 _SUM, _MEAN = Rule("sum", _total_grad), Rule("mean", _total_grad)
@@ -127,7 +125,7 @@ _SUM, _MEAN = Rule("sum", _total_grad), Rule("mean", _total_grad)
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """y[n, m] = sum over k of a[n, k] * b[k, m], for a (N, K) and b (K, M)."""
     checks.matmul_shapes(a, b)
-    a, b = _one_dtype("matmul", a, b)
+    a, b = one_dtype("matmul", a, b)
     return record(_MATMUL, _product(a.data, b.data.T), (a, b))
 
 
@@ -146,7 +144,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     x may have more dimensions, or only one, (..., in); the result then is (..., out).
     """
     checks.linear_shapes(x, weight, bias)
-    parents = _one_dtype("linear", x, weight, *([] if bias is None else [bias]))
+    parents = one_dtype("linear", x, weight, *([] if bias is None else [bias]))
     return record(_LINEAR, _product(*[parent.data for parent in parents]), parents)
 
 
@@ -204,6 +202,7 @@ def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
 
 
 def _along(rule: Rule, kernel: Callable[..., None], x: Tensor, dim: int) -> Tensor:
+    checks.quantities(rule.symbol, x)
     dim = checks.dimension(rule.symbol, dim, x.shape)
     return record(rule, _run_along(kernel, dim, x.data), (x,), saved=dim)
 
@@ -276,8 +275,7 @@ def l2_penalty(parameters: Sequence[Tensor]) -> Tensor:
 
 
 def _l2_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    twice = 2 * grad
-    return [parent.data * twice if parent.requires_grad else None for parent in node.parents]
+    return [2 * parent.data * parent.data.dtype.type(grad) if parent.requires_grad else None for parent in node.parents]
 
 
 _L2 = Rule("l2_penalty", _l2_grad)
@@ -285,7 +283,7 @@ _L2 = Rule("l2_penalty", _l2_grad)
 
 def _loss(rule: Rule, kernel: Callable[..., tuple[float, bool]], prediction: Tensor, target: Tensor) -> Tensor:
     checks.same_shape(rule.symbol, prediction, target)
-    if target.requires_grad:
+    if target.requires_grad and grad_mode.recording:
         raise ValueError(f"{rule.symbol}: the target requires a gradient; give target.detach()")
     numbers = prediction.data
     grad = np.empty(numbers.shape, numbers.dtype)
@@ -318,13 +316,18 @@ def sgd_step(
     weight_decay: float = 0.0,
     nesterov: bool = False,
 ) -> None:
-    """Gradient descent: p -= lr * g; with momentum g is replaced by its running sum, `buffer`."""
-    first = "momentum_buffer" not in state
-    buffers = state.setdefault("momentum_buffer", _zeros(parameters))
-    for p, buffer in zip(parameters, buffers, strict=True):
+    """Gradient descent: p -= lr * g; with momentum g is replaced by `buffer`, in which older gradients fade.
+
+    Parameters without a gradient stay where they are.
+    """
+    buffers = state.get("momentum_buffer") or state.setdefault("momentum_buffer", [None] * len(parameters))
+    for i, p in enumerate(parameters):
         if p._grad is not None:
+            first = buffers[i] is None
+            if first:
+                buffers[i] = _zeros(p)
             numbers, grad = _numbers(p), _flat(p._grad)
-            optimizers.sgd(numbers, grad, buffer, first, lr, momentum, dampening, weight_decay, nesterov)
+            optimizers.sgd(numbers, grad, buffers[i], first, lr, momentum, dampening, weight_decay, nesterov)
 
 
 def adam_step(
@@ -337,22 +340,27 @@ def adam_step(
     weight_decay: float = 0.0,
 ) -> None:
     """Kingma and Ba 2015, algorithm 1: steps of about lr, whatever the size of the gradient."""
-    t = state["step"] = state.get("step", 0) + 1
-    means = state.setdefault("exp_avg", _zeros(parameters))
-    squares = state.setdefault("exp_avg_sq", _zeros(parameters))
-    for p, m, v in zip(parameters, means, squares, strict=True):
+    if not state:
+        state.update({name: [None] * len(parameters) for name in ("step", "exp_avg", "exp_avg_sq")})
+    steps, means, squares = state["step"], state["exp_avg"], state["exp_avg_sq"]
+    for i, p in enumerate(parameters):
         if p._grad is not None:
-            optimizers.adam(_numbers(p), _flat(p._grad), m, v, t, lr, *betas, eps, weight_decay)
+            if steps[i] is None:
+                steps[i], means[i], squares[i] = 0, _zeros(p), _zeros(p)
+            steps[i] += 1
+            numbers, grad = _numbers(p), _flat(p._grad)
+            optimizers.adam(numbers, grad, means[i], squares[i], steps[i], lr, *betas, eps, weight_decay)
 
 
 def _numbers(parameter: Tensor) -> np.ndarray:
     """The numbers of a parameter as one contiguous array that shares their memory, so that kernels can change them."""
-    parameter.data = np.ascontiguousarray(parameter.data)
+    if not parameter.data.flags.c_contiguous:
+        parameter.data = np.ascontiguousarray(parameter.data)
     return parameter.data.reshape(-1)
 
 
-def _zeros(parameters: Sequence[Tensor]) -> list[np.ndarray]:
-    return [np.zeros(p.data.size, p.data.dtype) for p in parameters]
+def _zeros(parameter: Tensor) -> np.ndarray:
+    return np.zeros(parameter.data.size, parameter.data.dtype)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -369,16 +377,3 @@ def _flat(array: np.ndarray) -> np.ndarray:
 
 def _rows(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).reshape(-1, array.shape[-1])
-
-
-def _one_dtype(name: str, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """All tensors in the widest of their floating-point types."""
-    dtypes = {tensor.data.dtype for tensor in tensors}
-    if len(dtypes) == 1 and _INT64 not in dtypes:
-        return tensors
-    if _INT64 in dtypes:
-        raise checks.integers(name)
-    return tuple([to(tensor, np.result_type(*dtypes).name) for tensor in tensors])
-
-
-_INT64 = np.dtype(int64)

@@ -16,7 +16,8 @@ import numpy as np
 from fast import elementwise
 from micro import checks
 from micro.ops import OPS, Op
-from micro.vocabulary import Elementwise, Vocabulary, float32, float64, grad_mode, int64, topological_order
+from micro.value import topological_order
+from micro.vocabulary import Elementwise, Vocabulary, float32, float64, grad_mode, int64
 
 Gradients = Sequence[np.ndarray | None]
 
@@ -51,6 +52,8 @@ class Tensor(Vocabulary):
     slopes: tuple[float, ...] = ()
 
     def __init__(self, data: np.ndarray, requires_grad: bool = False, label: str = "") -> None:
+        if not isinstance(data, np.ndarray):
+            raise TypeError(f"Tensor wraps an array, got {data!r:.80}; make it with fast.tensor(...)")
         self.data = data
         self.requires_grad = requires_grad
         self.label = label
@@ -152,11 +155,11 @@ class Tensor(Vocabulary):
             if grad is None:
                 continue
             if node.op is None:
-                node._grad = grad if node._grad is None else node._grad + grad
+                node._grad = grad if node._grad is None else np.asarray(node._grad + grad)
                 continue
             for parent, part in zip(node.parents, node.op.backward(node, grad), strict=True):
                 if part is not None:
-                    gradients[parent] = gradients[parent] + part if parent in gradients else part
+                    gradients[parent] = np.asarray(gradients[parent] + part) if parent in gradients else part
 
     def _seed(self, gradient: Any) -> np.ndarray:
         if gradient is None:
@@ -192,8 +195,8 @@ def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> 
     Raises ValueError where rows differ in length, TypeError for what is not a number.
     """
     array = np.array(_as_array(data, dtype), order="C")
-    if requires_grad and array.dtype == int64:
-        raise TypeError("tensor: int64 numbers cannot have a gradient; give dtype='float32'")
+    if requires_grad and array.dtype == _INT64:
+        raise checks.no_gradient()
     return Tensor(array, requires_grad)
 
 
@@ -225,6 +228,8 @@ def _as_array(data: Any, dtype: str | None) -> np.ndarray:
     if dtype is None:
         known = isinstance(data, np.ndarray | np.generic | Tensor) and array.dtype.name in (float32, float64)
         dtype = array.dtype.name if known else int64 if array.dtype.kind in "iu" else float32
+    if dtype == int64 and array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise checks.no_integer(array[~np.isfinite(array)].flat[0])
     return array.astype(dtype, copy=False)
 
 
@@ -245,34 +250,38 @@ _ELEMENTWISE = {op.name: _elementwise_rule(op) for op in OPS.values()}
 
 
 def _operands(op: Op, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
-    """The arguments as Tensors of one floating-point type, the widest among them; plain numbers adapt to the others."""
-    dtypes = [argument.data.dtype for argument in arguments if type(argument) is Tensor]
-    if not dtypes or dtypes[0] is not dtypes[-1] or dtypes[0] is _INT64:
-        return _operands(op, _of_one_dtype(op, arguments))
-    if len(dtypes) == len(arguments):
-        return arguments
-    return tuple([a if type(a) is Tensor else _constant(op, a, dtypes[0], arguments) for a in arguments])
+    """The arguments as Tensors of one floating-point type; plain numbers take the type of the others."""
+    tensors = [argument for argument in arguments if type(argument) is Tensor]
+    if len(tensors) == len(arguments):
+        return one_dtype(op.symbol, *tensors)
+    for argument in arguments:
+        if type(argument) is not Tensor and not isinstance(argument, int | float | np.number):
+            raise _no_operand(op, argument, arguments)
+    checks.quantities(op.symbol, *tensors)
+    dtype = tensors[0].data.dtype
+    return tuple([a if type(a) is Tensor else Tensor(np.array(a, dtype)) for a in arguments])
 
 
-def _constant(op: Op, operand: Any, dtype: np.dtype, arguments: tuple[Any, ...]) -> Tensor:
-    if isinstance(operand, int | float | np.number):
-        return Tensor(np.array(operand, dtype))
+def _no_operand(op: Op, operand: Any, arguments: tuple[Any, ...]) -> TypeError:
     if isinstance(operand, Elementwise):
-        raise checks.mixed_engines(op.symbol, arguments)
-    raise TypeError(
+        return checks.mixed_engines(op.symbol, arguments)
+    return TypeError(
         f"{op.symbol}: an operand is a {type(operand).__name__}, {operand!r:.80}; "
         "use a number, or fast.tensor(...) for a list or an array of numbers"
     )
 
 
-def _of_one_dtype(op: Op, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    dtypes = {argument.data.dtype for argument in arguments if isinstance(argument, Tensor)}
-    floating = dtypes - {_INT64}
+def one_dtype(name: str, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """All tensors in the widest of their floating-point types; integers adapt, unless there is nothing else."""
+    first = tensors[0].data.dtype
+    if first != _INT64 and all(tensor.data.dtype == first for tensor in tensors):
+        return tensors
+    floating = [tensor.data.dtype for tensor in tensors if tensor.data.dtype != _INT64]
     if not floating:
-        raise checks.integers(op.symbol)
+        raise checks.integers(name)
     dtype = np.result_type(*floating).name
-    return tuple([argument.to(dtype) if isinstance(argument, Tensor) else argument for argument in arguments])
+    return tuple([tensor.to(dtype) for tensor in tensors])
 
 
-#: NumPy has one object for each of its types; comparing with it is much quicker than with a name.
+#: Comparing types is much quicker than comparing their names.
 _INT64 = np.dtype(int64)

@@ -4,7 +4,7 @@ Starting a parallel loop costs 1.5 us with OpenMP and some 70 us with Numba's ow
 library brings no OpenMP; so small work stays on one core. Three facts are handled here and nowhere else:
 
 - Numba's own pool aborts the process when two Python threads start parallel loops at once: hence the lock.
-- OpenMP does not survive a fork: a forked child stays on one core.
+- OpenMP does not survive a fork, whoever had started it: a forked child stays on one core.
 - The waiting threads of OpenMP and of OpenBLAS fight for the cores when both are used in turn, which costs
   milliseconds a step: parallel products give BLAS one thread, and cut the work into blocks themselves.
 """
@@ -27,17 +27,14 @@ CHEAP, COSTLY = 1 << 16, 1 << 13
 PRODUCT = 1 << 18
 
 _lock = threading.Lock()
-_used = False  # whether this process, or the one it was forked from, has started a thread pool
-_forked = False
+_forked = False  # whether this process was forked
 
 
 def launch(serial: Callable[..., Any], parallel: Callable[..., Any], *arguments: Any) -> Any:
     """Call `parallel` with `arguments`, or `serial` where that would not be safe."""
-    global _used
     if _forked:
         return serial(*arguments)
     with _lock:
-        _used = True
         return parallel(*arguments)
 
 
@@ -66,7 +63,7 @@ def _blas() -> list[LibController]:
 
 def _after_fork() -> None:
     global _lock, _forked
-    _lock, _forked = threading.Lock(), _used
+    _lock, _forked = threading.Lock(), True
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

@@ -1,7 +1,8 @@
 """micro: backpropagation that can be watched. Plain Python, one number at a time.
 
 Read it in this order: `ops` (what each operation computes and how steep it is), `value` (a number that remembers its
-parents, and backpropagation), `array` (lists of such numbers), `functional` (layers and losses as loops).
+parents, and backpropagation), `vocabulary` (the operators and methods of numbers and tensors), `array` (lists of such
+numbers), `functional` (layers and losses as loops). `checks` holds what is refused, and in which words.
 """
 
 import sys
@@ -19,6 +20,7 @@ __all__ = [
     "Op",
     "Value",
     "as_tensor",
+    "default_dtype",
     "float32",
     "float64",
     "functional",
@@ -26,6 +28,9 @@ __all__ = [
     "no_grad",
     "tensor",
 ]
+
+#: The type of the numbers of a model, unless another is asked for.
+default_dtype = float64
 
 # Layers and losses are handed tensors and find the engine's functions through them. Set here, once everything exists.
 Value.engine = Array.engine = sys.modules[__name__]

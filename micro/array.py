@@ -10,6 +10,7 @@ The names, the shapes and the rules are those of `fast.Tensor` and of PyTorch.
 from __future__ import annotations
 
 import array as stdlib_array
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
@@ -18,8 +19,8 @@ from typing import Any
 
 from micro import checks
 from micro.ops import Op
-from micro.value import Value, as_operand, backward
-from micro.vocabulary import Vocabulary, float64, int64, topological_order
+from micro.value import Constant, Value, as_operand, backpropagate, topological_order
+from micro.vocabulary import Vocabulary, float64, int64
 
 
 class Array(Vocabulary):
@@ -28,7 +29,9 @@ class Array(Vocabulary):
     values: nested lists, one level for each dimension; a single element where there are no dimensions.
     shape: the lengths of the dimensions.
     requires_grad: marks a parameter of a model. (Every Value takes part in `backward`, marked or not.)
-    label: a name for drawings; its Values are labelled `name[i, j]`.
+    label: a name for drawings; its Values are labelled `label[i, j]`.
+
+    Made by `micro.tensor`, which turns numbers into Values.
     """
 
     __slots__ = ("_label", "requires_grad", "shape", "values")
@@ -47,7 +50,7 @@ class Array(Vocabulary):
     def label(self, label: str) -> None:
         self._label = label
         places = product(*map(range, self.shape))
-        for place, value in zip(places, self.flat(), strict=True):
+        for place, value in zip(places, self._nodes(), strict=False):
             value.label = f"{label}[{', '.join(map(str, place))}]"
 
     def __repr__(self) -> str:
@@ -65,6 +68,8 @@ class Array(Vocabulary):
         operands = [as_operand(op, argument) for argument in arguments]
         if not all(isinstance(operand, Array | Value) for operand in operands):
             raise checks.mixed_engines(op.symbol, arguments)
+        if all(operand.dtype == int64 for operand in operands if not isinstance(operand, Constant)):
+            raise checks.integers(op.symbol)
         shape = checks.broadcast_shape(op.symbol, *[operand.shape for operand in operands])
         nested = [operand.values if isinstance(operand, Array) else operand for operand in operands]
         stretched = [_stretch(x, operand.shape, shape) for x, operand in zip(nested, operands, strict=True)]
@@ -79,6 +84,10 @@ class Array(Vocabulary):
         """The elements in reading order."""
         return iter(flatten(self.values))
 
+    def _nodes(self) -> Iterator[Value]:
+        """The elements that are Values; integers are not part of any graph."""
+        return (element for element in self.flat() if isinstance(element, Value))
+
     def tolist(self) -> Any:
         """The numbers, as nested lists."""
         return _map(lambda element: element.data if isinstance(element, Value) else element, self.values)
@@ -92,8 +101,10 @@ class Array(Vocabulary):
         """Overwrite the numbers with those of a list, an array or a tensor of the same shape; returns itself."""
         source = tensor(numbers, dtype=self.dtype)
         checks.copy_shape(self.shape, source.shape)
-        for value, new in zip(self.flat(), flatten(source.tolist()), strict=True):
-            value.data = new
+        if self.dtype == int64:
+            self.values = source.values
+        for value, new in zip(self._nodes(), source.flat(), strict=False):
+            value.data = new.data
         return self
 
     def detach(self) -> Array:
@@ -101,18 +112,20 @@ class Array(Vocabulary):
         return tensor(self.tolist())
 
     @property
-    def grad(self) -> Array:
-        """The gradients, in an array of the same shape."""
+    def grad(self) -> Array | None:
+        """The gradients, in an array of the same shape; None for integers."""
+        if self.dtype == int64:
+            return None
         return Array(_map(lambda value: Value(value.grad), self.values))
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        for value in self.flat():
+        for value in self._nodes():
             value.zero_grad()
 
     def topological_order(self) -> list[Value]:
         """All Values and all that they were made from, each after its parents."""
-        return topological_order(self.flat())
+        return topological_order(self._nodes())
 
     def backward(self, gradient: Any = None) -> None:
         """Backpropagate from all elements; `gradient` has the same shape, and may be left out for a single element."""
@@ -123,7 +136,7 @@ class Array(Vocabulary):
         gradient = tensor(gradient, dtype=float64)
         if gradient.shape != self.shape:
             raise ValueError(f"backward: the gradient has shape {gradient.shape}, the tensor {self.shape}")
-        backward(roots, flatten(gradient.tolist()))
+        backpropagate(roots, flatten(gradient.tolist()))
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
@@ -146,12 +159,24 @@ def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> 
     data = data.tolist() if hasattr(data, "tolist") else data
     nested = _map(lambda number: number.data if isinstance(number, Value) else number, data)
     _shape(nested)
-    if dtype is None and all(isinstance(number, Integral) for number in flatten(nested)) and flatten(nested):
+    if dtype is None and flatten(nested) and all(map(_is_integer, flatten(nested))):
         dtype = int64
     if dtype == int64:
-        return Array(_map(int, nested), requires_grad)
+        if requires_grad:
+            raise checks.no_gradient()
+        return Array(_map(_as_integer, nested))
     values = _map(Value, nested)
     return Array(values, requires_grad) if isinstance(values, list) or requires_grad else values
+
+
+def _is_integer(number: Any) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
+
+
+def _as_integer(number: Any) -> int:
+    if not (isinstance(number, int | float) and math.isfinite(number)):
+        raise checks.no_integer(number)
+    return int(number)
 
 
 def as_tensor(data: Any, dtype: str | None = None) -> Any:
@@ -226,7 +251,7 @@ def _index(nested: Any, index: tuple[int | slice, ...], shape: checks.Shape) -> 
     first, rest = index[0], index[1:]
     if isinstance(first, slice):
         return [_index(row, rest, shape[1:]) for row in nested[first]]
-    if not isinstance(first, Integral):
+    if not _is_integer(first):
         raise TypeError(f"index {first!r} of type {type(first).__name__}; use integers and slices")
     if not -shape[0] <= first < shape[0]:
         raise IndexError(f"index {first} is outside a dimension of length {shape[0]}")

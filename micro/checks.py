@@ -30,6 +30,7 @@ def broadcast_shape(name: str, *shapes: Shape) -> Shape:
 def same_shape(name: str, prediction: Any, target: Any) -> None:
     """A loss compares number with number. (Stretching (n,) against (n, 1) to (n, n) is a classic silent error.)"""
     one_engine(name, prediction, target)
+    quantities(name, prediction)
     if prediction.shape != target.shape:
         hint = ""
         if prediction.shape == (*target.shape, 1):
@@ -49,6 +50,9 @@ def not_empty(name: str, shape: Shape) -> None:
 def linear_shapes(x: Any, weight: Any, bias: Any | None) -> None:
     """x (..., in), weight (out, in), bias (out,)."""
     one_engine("linear", weight, x, *([] if bias is None else [bias]))
+    quantities("linear", x, weight)
+    if 0 in weight.shape:
+        raise ValueError(f"linear: weight has shape {weight.shape}; a layer needs at least one input and one output")
     if len(weight.shape) != 2 or not x.shape or x.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"linear: x has shape {x.shape}, weight {weight.shape}; "
@@ -63,6 +67,7 @@ def linear_shapes(x: Any, weight: Any, bias: Any | None) -> None:
 def matmul_shapes(a: Any, b: Any) -> None:
     """Two matrices, (n, k) and (k, m)."""
     one_engine("matmul", a, b)
+    quantities("matmul", a, b)
     if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[0]:
         raise ValueError(
             f"matmul: shapes {a.shape} and {b.shape}; two matrices (n, k) and (k, m) with the same k are needed"
@@ -72,6 +77,7 @@ def matmul_shapes(a: Any, b: Any) -> None:
 def class_labels(logits: Any, labels: Any, numbers: Iterable[Any]) -> None:
     """Logits (N, C), labels (N,), each an integer from 0 to C-1; `numbers` are the labels to look at."""
     one_engine("cross_entropy", logits, labels)
+    quantities("cross_entropy", logits)
     if len(logits.shape) != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(
             f"cross_entropy: logits have shape {logits.shape}, labels {labels.shape}; "
@@ -112,18 +118,20 @@ def _each(name: str, argument: str, numbers: Sequence[float], problem: str, good
 
 def dimension(name: str, dim: int, shape: Shape) -> int:
     """`dim`, counted from the left; a negative one counts from the right."""
+    if not isinstance(dim, int) or isinstance(dim, bool):
+        raise TypeError(f"{name}: dim={dim!r}; give one dimension, a whole number, or None for all")
     if not -len(shape) <= dim < len(shape):
         raise IndexError(f"{name}: dim={dim}, but shape {shape} has {len(shape)} dimensions")
     return dim % len(shape)
 
 
-def new_shape(old: Shape, new: Iterable[int]) -> Shape:
-    """`new` with a length of -1 filled in."""
-    new = tuple(new)
+def new_shape(old: Shape, new: Sequence[Any]) -> Shape:
+    """`new`, lengths or a tuple of them, with a length of -1 filled in."""
+    new = tuple(new[0] if len(new) == 1 and isinstance(new[0], tuple | list) else new)
     count, known = _product(old), _product(length for length in new if length != -1)
     if new.count(-1) == 1 and known and count % known == 0:
         new = tuple(count // known if length == -1 else length for length in new)
-    if -1 in new or _product(new) != count:
+    if any(length < 0 for length in new) or _product(new) != count:
         raise ValueError(f"reshape: {count} elements of shape {old} do not fill the shape {new}")
     return new
 
@@ -149,6 +157,22 @@ def integers(name: str) -> TypeError:
     return TypeError(f"{name}: tensors of int64 hold class labels, not quantities; convert them with .to('float32')")
 
 
+def quantities(name: str, *tensors: Any) -> None:
+    """All of them hold floating-point numbers."""
+    if any(getattr(tensor, "dtype", None) == "int64" for tensor in tensors):
+        raise integers(name)
+
+
+def no_gradient() -> TypeError:
+    """The error for a parameter of integers."""
+    return TypeError("tensor: int64 numbers cannot have a gradient; give dtype='float32'")
+
+
+def no_integer(number: Any) -> ValueError:
+    """The error for a number that int64 cannot hold."""
+    return ValueError(f"tensor: {number} is not an integer; give dtype='float32'")
+
+
 def one_engine(name: str, tensor: Any, *others: Any) -> None:
     """All arguments are tensors of the engine to which `tensor` belongs."""
     for other in others:
@@ -159,7 +183,7 @@ def one_engine(name: str, tensor: Any, *others: Any) -> None:
                 f"make it a tensor first, with {tensor.engine.__name__}.tensor(...)"
             )
         if engine is not tensor.engine:
-            raise mixed_engines(name, (tensor, *others))
+            raise mixed_engines(name, (tensor, other))
 
 
 def mixed_engines(name: str, arguments: Iterable[Any]) -> TypeError:

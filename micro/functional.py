@@ -15,15 +15,22 @@ from typing import Any
 
 from micro import checks
 from micro.array import Array, flatten, regroup, tensor
+from micro.ops import divide
 from micro.value import Value
+from micro.vocabulary import float32, float64
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Shapes and sums.
 
 
 def to(x: Array, dtype: str) -> Array:
-    """The numbers as `"float64"` or `"int64"` (cut off towards zero); x itself, if it is that already."""
-    return x if x.dtype == dtype else tensor(x.tolist(), dtype)
+    """The numbers as `"float64"` or `"int64"` (cut off towards zero); x itself, if it is that already.
+
+    `"float32"` is accepted for float64, the only precision that Python has.
+    """
+    if x.dtype == dtype or (x.dtype == float64 and dtype == float32):
+        return x
+    return tensor(x.tolist(), dtype)
 
 
 def reshape(x: Array, *shape: int) -> Array:
@@ -40,7 +47,7 @@ def transpose(x: Array) -> Array:
 
 
 def add_up(values: Sequence[Any]) -> Any:
-    """values[0] + values[1] + ..., from left to right; 0 if there are none."""
+    """values[0] + values[1] + ..., from left to right; a Value of 0 if there are none."""
     if not values:
         return Value(0.0)
     total = values[0]
@@ -62,6 +69,7 @@ def mean(x: Array, dim: int | None = None, keepdim: bool = False) -> Any:
 
 def _reduce(name: str, function: Callable[[list[Any]], Any], x: Array, dim: int | None, keepdim: bool) -> Any:
     """Replace each line of elements along `dim`, or all elements, with one number."""
+    checks.quantities(name, x)
     if dim is None:
         result, shape = [function(list(x.flat()))], [1] * len(x.shape) if keepdim else []
     else:
@@ -73,7 +81,11 @@ def _reduce(name: str, function: Callable[[list[Any]], Any], x: Array, dim: int 
 
 
 def _along(function: Callable[[list[Any]], list[Any]], nested: list[Any], shape: checks.Shape, dim: int) -> list[Any]:
-    """Replace each line of elements along `dim` with `function(line)`."""
+    """Replace each line of elements along `dim` with `function(line)`.
+
+    With the function `lambda line: [sum(line)]`, [[1, 2, 3], [4, 5, 6]] of shape (2, 3) becomes [[5, 7, 9]] along
+    dimension 0 (the lines are its columns) and [[6], [15]] along dimension 1 (the lines are its rows).
+    """
     if dim > 0:
         return [_along(function, row, shape[1:], dim - 1) for row in nested]
     if len(shape) == 1:
@@ -119,11 +131,13 @@ def dot(a: Sequence[Any], b: Sequence[Any], start: Any = None) -> Any:
 
 def softmax(x: Array, dim: int = -1) -> Array:
     """exp(x[i]) / sum over j of exp(x[j]), along one dimension."""
+    checks.quantities("softmax", x)
     return Array(_along(_softmax, x.values, x.shape, checks.dimension("softmax", dim, x.shape)))
 
 
 def log_softmax(x: Array, dim: int = -1) -> Array:
     """log(softmax(x)), without a detour through numbers too small for the logarithm."""
+    checks.quantities("log_softmax", x)
     return Array(_along(_log_softmax, x.values, x.shape, checks.dimension("log_softmax", dim, x.shape)))
 
 
@@ -141,7 +155,11 @@ def _log_softmax(line: list[Any]) -> list[Any]:
 
 
 def _shift(line: list[Any]) -> list[Any]:
-    """Subtract the largest number, which changes no probability and keeps `exp` from overflowing."""
+    """Subtract the largest number, which keeps `exp` from overflowing.
+
+    Any number may be subtracted from all, for it cancels in exp(x[i]) / sum(exp(x[j])); so it is a constant, and no
+    gradient needs to flow through the choice of the largest.
+    """
     largest = max(value.data for value in line)
     return [value - largest for value in line]
 
@@ -209,7 +227,10 @@ def sgd_step(
     weight_decay: float = 0.0,
     nesterov: bool = False,
 ) -> None:
-    """Gradient descent: p -= lr * g; with momentum g is replaced by its running sum, `buffer`."""
+    """Gradient descent: p -= lr * g; with momentum g is replaced by `buffer`, in which older gradients fade.
+
+    Every parameter moves; one that took no part in the loss has a gradient of 0.
+    """
     values = _values(parameters)
     first = "momentum_buffer" not in state
     buffers = state.setdefault("momentum_buffer", [0.0] * len(values))
@@ -244,7 +265,8 @@ def adam_step(
         g = p.grad + weight_decay * p.data
         m[i] = beta1 * m[i] + (1 - beta1) * g
         v[i] = beta2 * v[i] + (1 - beta2) * g * g
-        p.data -= lr / (1 - beta1**t) * m[i] / (math.sqrt(v[i]) / math.sqrt(1 - beta2**t) + eps)
+        m_hat, v_hat = m[i] / (1 - beta1**t), v[i] / (1 - beta2**t)
+        p.data -= lr * divide(m_hat, math.sqrt(v_hat) + eps)
 
 
 def _values(parameters: Sequence[Array]) -> list[Value]:

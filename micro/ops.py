@@ -8,6 +8,8 @@ A row says what the operation computes and how steep it is in each argument, as 
 `Value` stores on each edge, the formula that is drawn on that edge, and the compiled kernels of the tensor engine.
 Because the two engines share a row, comparing them cannot reveal a wrong slope; the tests therefore check every
 slope against finite differences inside the row's `domain`, away from its `kink`.
+
+The table comes first. Below it stands how a text becomes a function, and arithmetic that never stops.
 """
 
 from __future__ import annotations
@@ -15,14 +17,135 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
-inf, nan = math.inf, math.nan
+
+@dataclass(frozen=True)
+class Op:
+    """One scalar operation.
+
+    name: the method's name, PyTorch's where it has one.
+    symbol: what a drawing shows.
+    forward: the formula of the result, in terms of `x` (one argument) or `a` and `b` (two).
+    slopes: for each argument the partial derivative of the result, a formula that may also use the result `y`.
+    domain: for each argument the interval in which tests sample it.
+    kink: a formula that is zero where the operation has a corner; the slope there is a convention.
+    """
+
+    name: str
+    symbol: str
+    forward: str
+    slopes: tuple[str, ...]
+    domain: tuple[tuple[float, float], ...]
+    kink: str = ""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("x",) if len(self.slopes) == 1 else ("a", "b")
+
+    @cached_property
+    def evaluate(self) -> Callable[..., tuple[float, tuple[float, ...]]]:
+        """The formulas as a function: arguments in, `(y, slopes)` out."""
+        return _compile(self)
+
+
+_ANY = (-3.0, 3.0)
+_POSITIVE = (0.1, 3.0)
+
+_ROWS = (
+    # two arguments
+    Op("add", "+", "a + b", ("1", "1"), (_ANY, _ANY)),
+    Op("sub", "-", "a - b", ("1", "-1"), (_ANY, _ANY)),
+    Op("mul", "*", "a * b", ("b", "a"), (_ANY, _ANY)),
+    Op("div", "/", "a / b", ("1 / b", "-y / b"), (_ANY, _POSITIVE)),
+    Op(
+        "pow",
+        "**",
+        "a ** b",
+        ("b * a ** (b - 1) if b != 0 else 0", "0 if a == 0 and b >= 0 else y * log(a)"),
+        (_POSITIVE, _ANY),
+    ),
+    # A tie splits the gradient in half; a nan wins over any number, so that divergence is not hidden.
+    Op(
+        "maximum",
+        "max",
+        "a if a > b or a != a else b",
+        ("1 if a > b else 0.5 if a == b else 0", "1 if b > a else 0.5 if a == b else 0"),
+        (_ANY, _ANY),
+        kink="a - b",
+    ),
+    Op(
+        "minimum",
+        "min",
+        "a if a < b or a != a else b",
+        ("1 if a < b else 0.5 if a == b else 0", "1 if b < a else 0.5 if a == b else 0"),
+        (_ANY, _ANY),
+        kink="a - b",
+    ),
+    # one argument
+    Op("neg", "neg", "-x", ("-1",), (_ANY,)),
+    Op("abs", "abs", "abs(x)", ("1 if x > 0 else -1 if x < 0 else 0",), (_ANY,), kink="x"),
+    Op("exp", "exp", "exp(x)", ("y",), (_ANY,)),
+    Op("log", "log", "log(x)", ("1 / x",), (_POSITIVE,)),
+    Op("sqrt", "sqrt", "sqrt(x)", ("0.5 / y",), (_POSITIVE,)),
+    Op("sin", "sin", "sin(x)", ("cos(x)",), (_ANY,)),
+    Op("cos", "cos", "cos(x)", ("-sin(x)",), (_ANY,)),
+    # activations; written so that a nan stays a nan
+    Op("tanh", "tanh", "tanh(x)", ("1 - y * y",), (_ANY,)),
+    Op("sigmoid", "sigmoid", "1 / (1 + exp(-x))", ("y * (1 - y)",), (_ANY,)),
+    Op("relu", "relu", "0 if x <= 0 else x", ("1 if x > 0 else 0",), (_ANY,), kink="x"),
+    Op("leaky_relu", "leaky_relu", "x if x > 0 else 0.01 * x", ("1 if x > 0 else 0.01",), (_ANY,), kink="x"),
+    Op("silu", "silu", "x / (1 + exp(-x))", ("y + (1 - y) / (1 + exp(-x))",), (_ANY,)),
+    Op("softplus", "softplus", "(0 if x <= 0 else x) + log1p(exp(-abs(x)))", ("1 / (1 + exp(-x))",), (_ANY,)),
+    Op(
+        "gelu",
+        "gelu",
+        "0.5 * x * (1 + erf(x / sqrt(2)))",
+        ("0.5 * (1 + erf(x / sqrt(2))) + x * exp(-0.5 * x * x) / sqrt(2 * pi)",),
+        (_ANY,),
+    ),
+)
+
+#: The table: name to row.
+OPS: dict[str, Op] = {op.name: op for op in _ROWS}
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# From text to functions.
+
+
+class _InFloats(ast.NodeTransformer):
+    """Turn a formula into one over floats that never stops: `1` into `1.0`, `a / b` into `divide(a, b)`."""
+
+    calls: ClassVar = {ast.Div: "divide", ast.Pow: "power"}
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        assert isinstance(node.value, int | float)
+        return ast.copy_location(ast.Constant(float(node.value)), node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        name = self.calls.get(type(node.op))
+        if name is None:
+            return node
+        return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), [node.left, node.right], []), node)
+
+
+def _compile(op: Op) -> Callable:
+    source = f"def evaluate({', '.join(op.arguments)}):\n  y = {op.forward}\n  return y, ({', '.join(op.slopes)},)"
+    tree = ast.fix_missing_locations(_InFloats().visit(ast.parse(source)))
+    namespace: dict[str, Any] = {**FUNCTIONS, **CONSTANTS, "divide": divide, "power": power}
+    exec(compile(tree, f"<the row {op.name!r} of micro.ops>", "exec"), namespace)
+    return namespace["evaluate"]
+
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Arithmetic that never stops. Python raises an error for 1/0, log(0) and exp(1000); a network that diverges needs the
 # answers of IEEE 754 (infinity, or "not a number") so that the divergence can be seen and plotted.
+
+inf, nan = math.inf, math.nan
 
 
 def divide(a: float, b: float) -> float:
@@ -71,119 +194,3 @@ FUNCTIONS: dict[str, Callable] = {
     "abs": abs,
 }
 CONSTANTS = {"pi": math.pi}
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# A row.
-
-
-@dataclass(frozen=True)
-class Op:
-    """One scalar operation.
-
-    name: the method's name, PyTorch's where it has one.
-    symbol: what a drawing shows.
-    forward: the formula of the result, in terms of `x` (one argument) or `a` and `b` (two).
-    slopes: for each argument the partial derivative of the result, a formula that may also use the result `y`.
-    domain: for each argument the interval in which tests sample it.
-    kink: a formula that is zero where the operation has a corner; the slope there is a convention.
-    evaluate: made from the texts: arguments in, `(y, slopes)` out.
-    """
-
-    name: str
-    symbol: str
-    forward: str
-    slopes: tuple[str, ...]
-    domain: tuple[tuple[float, float], ...]
-    kink: str = ""
-    evaluate: Callable[..., tuple[float, tuple[float, ...]]] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "evaluate", _compile(self))
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        return ("x",) if len(self.slopes) == 1 else ("a", "b")
-
-
-class _InFloats(ast.NodeTransformer):
-    """Turn a formula into one over floats that never stops: `1` into `1.0`, `a / b` into `divide(a, b)`."""
-
-    calls: ClassVar = {ast.Div: "divide", ast.Pow: "power"}
-
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        assert isinstance(node.value, int | float)
-        return ast.copy_location(ast.Constant(float(node.value)), node)
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        self.generic_visit(node)
-        name = self.calls.get(type(node.op))
-        if name is None:
-            return node
-        return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), [node.left, node.right], []), node)
-
-
-def _compile(op: Op) -> Callable:
-    source = f"def evaluate({', '.join(op.arguments)}):\n  y = {op.forward}\n  return y, ({', '.join(op.slopes)},)"
-    tree = ast.fix_missing_locations(_InFloats().visit(ast.parse(source)))
-    namespace: dict[str, Any] = {**FUNCTIONS, **CONSTANTS, "divide": divide, "power": power}
-    exec(compile(tree, f"<the row {op.name!r} of micro.ops>", "exec"), namespace)
-    return namespace["evaluate"]
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# The rows.
-
-_ANY = (-3.0, 3.0)
-_POSITIVE = (0.1, 3.0)
-
-_ROWS = (
-    # two arguments
-    Op("add", "+", "a + b", ("1", "1"), (_ANY, _ANY)),
-    Op("sub", "-", "a - b", ("1", "-1"), (_ANY, _ANY)),
-    Op("mul", "*", "a * b", ("b", "a"), (_ANY, _ANY)),
-    Op("div", "/", "a / b", ("1 / b", "-y / b"), (_ANY, _POSITIVE)),
-    Op("pow", "**", "a ** b", ("b * a ** (b - 1)", "0 if a == 0 and b >= 0 else y * log(a)"), (_POSITIVE, _ANY)),
-    # A tie splits the gradient in half; a nan wins over any number, so that divergence is not hidden.
-    Op(
-        "maximum",
-        "max",
-        "a if a > b or a != a else b",
-        ("1 if a > b else 0.5 if a == b else 0", "1 if b > a else 0.5 if a == b else 0"),
-        (_ANY, _ANY),
-        kink="a - b",
-    ),
-    Op(
-        "minimum",
-        "min",
-        "a if a < b or a != a else b",
-        ("1 if a < b else 0.5 if a == b else 0", "1 if b < a else 0.5 if a == b else 0"),
-        (_ANY, _ANY),
-        kink="a - b",
-    ),
-    # one argument
-    Op("neg", "neg", "-x", ("-1",), (_ANY,)),
-    Op("abs", "abs", "abs(x)", ("1 if x > 0 else -1 if x < 0 else 0",), (_ANY,), kink="x"),
-    Op("exp", "exp", "exp(x)", ("y",), (_ANY,)),
-    Op("log", "log", "log(x)", ("1 / x",), (_POSITIVE,)),
-    Op("sqrt", "sqrt", "sqrt(x)", ("0.5 / y",), (_POSITIVE,)),
-    Op("sin", "sin", "sin(x)", ("cos(x)",), (_ANY,)),
-    Op("cos", "cos", "cos(x)", ("-sin(x)",), (_ANY,)),
-    # activations; written so that a nan stays a nan
-    Op("tanh", "tanh", "tanh(x)", ("1 - y * y",), (_ANY,)),
-    Op("sigmoid", "sigmoid", "1 / (1 + exp(-x))", ("y * (1 - y)",), (_ANY,)),
-    Op("relu", "relu", "0 if x <= 0 else x", ("1 if x > 0 else 0",), (_ANY,), kink="x"),
-    Op("leaky_relu", "leaky_relu", "x if x > 0 else 0.01 * x", ("1 if x > 0 else 0.01",), (_ANY,), kink="x"),
-    Op("silu", "silu", "x / (1 + exp(-x))", ("y + (1 - y) / (1 + exp(-x))",), (_ANY,)),
-    Op("softplus", "softplus", "(0 if x <= 0 else x) + log1p(exp(-abs(x)))", ("1 / (1 + exp(-x))",), (_ANY,)),
-    Op(
-        "gelu",
-        "gelu",
-        "0.5 * x * (1 + erf(x / sqrt(2)))",
-        ("0.5 * (1 + erf(x / sqrt(2))) + x * exp(-0.5 * x * x) / sqrt(2 * pi)",),
-        (_ANY,),
-    ),
-)
-
-#: The table: name to row.
-OPS: dict[str, Op] = {op.name: op for op in _ROWS}

@@ -23,12 +23,12 @@ Nothing here knows calculus: the slopes come from the table in `ops.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Real
 from typing import Any
 
 from micro.ops import Op
-from micro.vocabulary import Elementwise, Vocabulary, grad_mode, topological_order
+from micro.vocabulary import Elementwise, Vocabulary, float64, grad_mode
 
 
 class Value(Elementwise):
@@ -45,26 +45,29 @@ class Value(Elementwise):
     # Slots, and tuples instead of closures, make a node small and free of reference cycles: a graph disappears as
     # soon as its result does, and the garbage collector has nothing to find.
     __slots__ = ("data", "grad", "label", "op", "parents", "slopes")
+    data: float
+    grad: float
+    label: str
+    op: Op | None
+    parents: tuple[Value, ...]
+    slopes: tuple[float, ...]
 
     #: Whether it is a plain number that stood in an expression (see `Constant`).
     constant = False
-    #: A Value has no dimensions.
+    #: A Value is a tensor without dimensions.
     shape: tuple[int, ...] = ()
+    dtype = float64
 
-    def __init__(
-        self,
-        data: float,
-        label: str = "",
-        op: Op | None = None,
-        parents: tuple[Value, ...] = (),
-        slopes: tuple[float, ...] = (),
-    ) -> None:
-        self.data = data if type(data) is float else _as_float(data)
+    def __init__(self, data: float, label: str = "") -> None:
+        if not isinstance(data, Real):
+            raise TypeError(f"Value needs a number, got {data!r:.80} of type {type(data).__name__}")
+        if not isinstance(label, str):
+            raise TypeError(f"Value: label={label!r} is not a text; a Value is made of one number")
+        self.data = float(data)
         self.grad = 0.0
         self.label = label
-        self.op = op
-        self.parents = parents
-        self.slopes = slopes
+        self.op = None
+        self.parents = self.slopes = ()
 
     def __repr__(self) -> str:
         label = f", label={self.label!r}" if self.label else ""
@@ -73,22 +76,25 @@ class Value(Elementwise):
     @staticmethod
     def _apply(op: Op, *arguments: Any) -> Any:
         for argument in arguments:
-            if type(argument) is not Value:
-                if isinstance(argument, Vocabulary):
-                    return argument._apply(op, *arguments)  # an Array spreads the operation over its elements
-                arguments = tuple([as_operand(op, argument) for argument in arguments])
+            if type(argument) is not Value and type(argument) is not Constant:
+                return _apply_mixed(op, arguments)
         data, slopes = op.evaluate(*[argument.data for argument in arguments])
-        if not grad_mode.recording:
-            return Value(data)
-        return Value(data, "", op, arguments, slopes)
+        result: Value = object.__new__(Value)  # without __init__, whose checks would take an eighth of the time
+        result.data, result.grad, result.label = data, 0.0, ""
+        if grad_mode.recording:
+            result.op, result.parents, result.slopes = op, arguments, slopes
+        else:
+            result.op, result.parents, result.slopes = None, (), ()
+        return result
 
     def backward(self, gradient: float = 1.0) -> None:
         """Compute the gradient of this Value with respect to every Value that it was made from.
 
         Gradients of inputs add up over several calls, as they do in PyTorch, until `zero_grad`; those of
-        intermediate results are of the last call. `gradient` is the weight of this Value, if it is not 1.
+        intermediate results are of the last call. A Value without parents (an input, or a result computed within
+        `no_grad`) has only its own gradient. `gradient` is the weight of this Value, if it is not 1.
         """
-        backward([self], [gradient])
+        backpropagate([self], [gradient])
 
     def topological_order(self) -> list[Value]:
         """This Value and all that it was made from, each after its parents."""
@@ -106,6 +112,15 @@ class Value(Elementwise):
         """The number: what `tolist` of a tensor without dimensions is."""
         return self.data
 
+    def copy_(self, number: float) -> Value:
+        """Overwrite the number; returns itself."""
+        self.data = float(number)
+        return self
+
+    def flat(self) -> Iterator[Value]:
+        """The elements: this one."""
+        return iter([self])
+
     def detach(self) -> Value:
         """The same number, without its history."""
         return Value(self.data, self.label)
@@ -118,8 +133,28 @@ class Constant(Value):
     constant = True
 
 
-def backward(roots: Sequence[Value], gradients: Iterable[float]) -> None:
-    """Backpropagation from several results at once, each with a gradient to begin with."""
+def topological_order(roots: Iterable[Any]) -> list[Any]:
+    """All nodes that `roots` were computed from, every node after its `parents`; the roots come last.
+
+    A node waits on the stack, under a `None`, until its parents have been listed. The function does not call itself,
+    so a graph may be millions of nodes deep.
+    """
+    order: list[Any] = []
+    seen: set[Any] = set()
+    stack: list[Any] = list(roots)[::-1]
+    while stack:
+        node = stack.pop()
+        if node is None:
+            order.append(stack.pop())
+        elif node not in seen:
+            seen.add(node)
+            stack += (node, None)
+            stack += node.parents[::-1]
+    return order
+
+
+def backpropagate(roots: Sequence[Value], gradients: Iterable[float]) -> None:
+    """`backward` from several results at once, each with a gradient to begin with."""
     order = topological_order(roots)
     for node in order:
         if node.parents:
@@ -132,6 +167,14 @@ def backward(roots: Sequence[Value], gradients: Iterable[float]) -> None:
             parent.grad += slope * gradient
 
 
+def _apply_mixed(op: Op, arguments: tuple[Any, ...]) -> Any:
+    """Where not all arguments are Values: an Array spreads the operation over its elements, a number is a Constant."""
+    for argument in arguments:
+        if isinstance(argument, Vocabulary):
+            return argument._apply(op, *arguments)
+    return Value._apply(op, *[as_operand(op, argument) for argument in arguments])
+
+
 def as_operand(op: Op, operand: Any) -> Any:
     """`operand` as something that has a place in the graph: a plain number becomes a Constant."""
     if isinstance(operand, Elementwise):
@@ -142,9 +185,3 @@ def as_operand(op: Op, operand: Any) -> Any:
         f"{op.symbol}: an operand is a {type(operand).__name__}, {operand!r:.80}; "
         "use a number, a Value, or micro.tensor(...) for a list or an array of numbers"
     )
-
-
-def _as_float(data: Any) -> float:
-    if isinstance(data, Real):
-        return float(data)
-    raise TypeError(f"Value needs a number, got {data!r:.80} of type {type(data).__name__}; use float(...) on text")

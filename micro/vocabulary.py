@@ -9,7 +9,7 @@ what they mean. Names, arguments and defaults are PyTorch's.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -40,26 +40,6 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         grad_mode.recording = before
-
-
-def topological_order(roots: Iterable[Any]) -> list[Any]:
-    """All nodes that `roots` were computed from, every node after its `parents`; the roots come last.
-
-    A node waits on the stack, under a `None`, until its parents have been listed. The function does not call itself,
-    so a graph may be millions of nodes deep.
-    """
-    order: list[Any] = []
-    seen: set[Any] = set()
-    stack: list[Any] = list(roots)[::-1]
-    while stack:
-        node = stack.pop()
-        if node is None:
-            order.append(stack.pop())
-        elif node not in seen:
-            seen.add(node)
-            stack += (node, None)
-            stack += node.parents[::-1]
-    return order
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -112,6 +92,22 @@ class Elementwise:
     def __rtruediv__(self, other: Any) -> Any:
         return self._apply(OPS["div"], other, self)
 
+    def __iadd__(self, other: Any) -> Any:
+        return self._update(self + other)
+
+    def __isub__(self, other: Any) -> Any:
+        return self._update(self - other)
+
+    def __imul__(self, other: Any) -> Any:
+        return self._update(self * other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self._update(self / other)
+
+    def _update(self, result: Any) -> Any:
+        """What `x += 1` means: within `no_grad` x gets new numbers, else the name x gets a new tensor in the graph."""
+        return result if grad_mode.recording else self.copy_(result)
+
     def __pow__(self, other: Any) -> Any:
         return self._apply(OPS["pow"], self, other)
 
@@ -124,6 +120,15 @@ class Elementwise:
     def __abs__(self) -> Any:
         return self._apply(OPS["abs"], self)
 
+    def __float__(self) -> float:
+        return self.item()
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __format__(self, how: str) -> str:
+        return format(self.item(), how) if how else str(self)
+
 
 def _method(op: Op) -> Callable[..., Any]:
     def unary(self: Elementwise) -> Any:
@@ -134,7 +139,7 @@ def _method(op: Op) -> Callable[..., Any]:
 
     method = unary if len(op.arguments) == 1 else binary
     method.__name__ = method.__qualname__ = op.name
-    method.__doc__ = f"{op.forward}, for each element ({' and '.join(op.arguments)}: this and the argument)."
+    method.__doc__ = f"{op.forward}, for each element" + (" x." if method is unary else "; a is this, b the argument.")
     return method
 
 

@@ -14,6 +14,7 @@ Only the third step, in `render`, needs Graphviz.
 
 from __future__ import annotations
 
+import ast
 import html
 import re
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ LIMIT = 1000
 class Node:
     """A box.
 
-    name: `n0`, `n1`, ... in order of creation.
+    name: `n0`, `n1`, ...: parents before children, and from left to right.
     kind: "input", "constant", "inner" or "result".
     label, formula: what it is called and how it was computed; may be empty.
     rows: pairs of a word and a number.
@@ -89,13 +90,14 @@ def _node(node: Any, name: str, is_used: bool) -> Node:
 
 
 def _formula(node: Any) -> str:
-    """What the operation computes, or just its name where that would make a wide box."""
+    """What the operation computes, or just its name where that has branches or would make a wide box."""
     op = node.op
     if op is None:
         return ""
     if not node.slopes:
         return op.symbol
-    return "y = " + (op.forward if len(op.forward) <= 20 else f"{op.name}({', '.join(op.arguments)})")
+    short = len(op.forward) <= 20 and " if " not in op.forward
+    return "y = " + (op.forward if short else f"{op.name}({', '.join(op.arguments)})")
 
 
 def _rows(node: Any, kind: str) -> list[tuple[str, str]]:
@@ -112,10 +114,22 @@ def _edges(node: Any, names: dict[int, str]) -> list[Edge]:
     for place, parent in enumerate(node.parents):
         edge = Edge(names[id(parent)], names[id(node)])
         if node.slopes and not parent.constant:
-            formula, slope = node.op.slopes[place], number(node.slopes[place])
+            formula, slope = _branch(node.op.slopes[place], node), number(node.slopes[place])
             edge = replace(edge, argument=node.op.arguments[place], formula=formula, slope=slope)
         edges.append(edge)
     return edges
+
+
+def _branch(formula: str, node: Any) -> str:
+    """`formula`, or where it is `... if ... else ...`, the branch that applied here."""
+    tree = ast.parse(formula, mode="eval").body
+    if not isinstance(tree, ast.IfExp):
+        return formula
+    numbers = {name: parent.data for name, parent in zip(node.op.arguments, node.parents, strict=True)}
+    while isinstance(tree, ast.IfExp):
+        applies = eval(compile(ast.Expression(tree.test), "condition", "eval"), {}, numbers | {"y": node.data})
+        tree = tree.body if applies else tree.orelse
+    return ast.unparse(tree)
 
 
 def number(value: Any) -> str:

@@ -96,7 +96,7 @@ def pow(a, b, y):
 def pow_grad_a(grad, a, b, y, grad_a):
     number = y.dtype.type
     for i in range(y.size):
-        grad_a[i] = grad[i] * (b[i] * a[i] ** (b[i] - number(1)))
+        grad_a[i] = grad[i] * (b[i] * a[i] ** (b[i] - number(1)) if b[i] != number(0) else number(0))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -8,11 +8,11 @@ import numpy as np
 from numba import njit, prange
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def linear(x, weight, bias, y):
     """y[n, o] = bias[o] + sum over i of x[n, i] * weight[o, i]; a bias of length 0 is none.
 
-    The bias is added while the product is still in cache. x (N, in), weight (out, in), bias (out,), y (N, out).
+    x (N, in), weight (out, in), bias (out,), y (N, out).
     """
     np.dot(x, weight.T, y)
     if bias.size:
@@ -21,7 +21,7 @@ def linear(x, weight, bias, y):
                 y[n, o] += bias[o]
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def linear_parallel(blocks, x, weight, bias, y):
     """`linear`, each thread with its block of rows."""
     rows = x.shape[0]
@@ -30,24 +30,26 @@ def linear_parallel(blocks, x, weight, bias, y):
         linear(x[start:stop], weight, bias, y[start:stop])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def linear_grad(grad, x, weight, grad_x, grad_weight, grad_bias):
     """What `linear` passes back, each where its array is not empty.
 
-    grad_x = grad @ weight, grad_weight = grad.T @ x, grad_bias = grad summed over n. grad (N, out).
+    grad_x = grad @ weight, grad_weight = grad.T @ x, grad_bias = grad summed over n. grad (N, out). The sums for the
+    bias are kept in float64: in float32 they would lose digits with every million of rows.
     """
     if grad_x.size:
         np.dot(grad, weight, grad_x)
     if grad_weight.size:
         np.dot(grad.T, x, grad_weight)
     if grad_bias.size:
-        grad_bias[:] = 0
+        totals = np.zeros(grad_bias.size)
         for n in range(grad.shape[0]):
             for o in range(grad.shape[1]):
-                grad_bias[o] += grad[n, o]
+                totals[o] += grad[n, o]
+        grad_bias[:] = totals
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def linear_grad_parallel(blocks, grad, x, weight, grad_x, grad_weight, grad_bias):
     """`linear_grad`, each thread with its block of rows for x and its block of outputs for weight and bias."""
     rows, outputs = grad.shape
@@ -61,4 +63,7 @@ def linear_grad_parallel(blocks, grad, x, weight, grad_x, grad_weight, grad_bias
             np.dot(transposed, x, grad_weight[start:stop])
         if grad_bias.size:
             for o in range(start, stop):
-                grad_bias[o] = transposed[o - start].sum()
+                total = 0.0
+                for n in range(rows):
+                    total += transposed[o - start, n]
+                grad_bias[o] = total

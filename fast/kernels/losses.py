@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def mse_loss(prediction, target, grad):
     """mean of (p - t)^2; grad = 2 (p - t) / N."""
     number = grad.dtype.type
@@ -24,7 +24,7 @@ def mse_loss(prediction, target, grad):
     return total / grad.size, True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def hinge_loss(prediction, target, grad):
     """mean of relu(1 - t p), t = -1 or +1; grad = -t / N where 1 - t p > 0, else 0."""
     number = grad.dtype.type
@@ -38,7 +38,7 @@ def hinge_loss(prediction, target, grad):
     return total / grad.size, known
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def binary_cross_entropy(prediction, target, grad):
     """mean of -(t log p + (1 - t) log(1 - p)), p, t in [0, 1]; logarithms, and with them gradients, stop at -100."""
     number = grad.dtype.type
@@ -62,7 +62,7 @@ def binary_cross_entropy(prediction, target, grad):
     return total / grad.size, known
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def binary_cross_entropy_with_logits(prediction, target, grad):
     """mean of softplus(x) - t x, t in [0, 1]; grad = (sigmoid(x) - t) / N. exp is taken of negative numbers only."""
     number = grad.dtype.type
@@ -78,7 +78,7 @@ def binary_cross_entropy_with_logits(prediction, target, grad):
     return total / grad.size, known
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def cross_entropy(logits, labels, grad):
     """mean over rows of log(sum of exp(x)) - x[label]; grad = (softmax(x) - one_hot(label)) / N.
 
@@ -105,7 +105,7 @@ def cross_entropy(logits, labels, grad):
     return total / rows, True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def softmax(x, y):
     """y[n, c] = exp(x[n, c]) / sum over c of exp(x[n, c]); x, y (N, C)."""
     for n in range(x.shape[0]):
@@ -114,14 +114,14 @@ def softmax(x, y):
         y[n] /= y[n].sum()
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def softmax_grad(grad, y, grad_x):
     """grad_x[n, c] = y[n, c] * (grad[n, c] - sum over c of grad[n, c] y[n, c])."""
     for n in range(y.shape[0]):
         grad_x[n] = y[n] * (grad[n] - (grad[n] * y[n]).sum())
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def log_softmax(x, y):
     """y[n, c] = x[n, c] - log(sum over c of exp(x[n, c]))."""
     for n in range(x.shape[0]):
@@ -129,7 +129,7 @@ def log_softmax(x, y):
         y[n] -= math.log(np.exp(y[n]).sum())
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def log_softmax_grad(grad, y, grad_x):
     """grad_x[n, c] = grad[n, c] - exp(y[n, c]) * sum over c of grad[n, c]."""
     for n in range(y.shape[0]):

@@ -8,7 +8,7 @@ import math
 from numba import njit
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def sgd(p, g, buffer, first, lr, momentum, dampening, weight_decay, nesterov):
     """g += wd p; buffer = g on the first step, then mu buffer + (1 - d) g; p -= lr buffer (nesterov: g + mu buffer)."""
     number = p.dtype.type
@@ -22,7 +22,7 @@ def sgd(p, g, buffer, first, lr, momentum, dampening, weight_decay, nesterov):
         p[i] -= lr * step
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def adam(p, g, m, v, t, lr, beta1, beta2, eps, weight_decay):
     """m, v: running means of g and g^2; p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)."""
     number = p.dtype.type
