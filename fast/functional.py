@@ -275,7 +275,8 @@ def l2_penalty(parameters: Sequence[Tensor]) -> Tensor:
 
 
 def _l2_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    return [2 * parent.data * parent.data.dtype.type(grad) if parent.requires_grad else None for parent in node.parents]
+    twice = 2 * grad.item()
+    return [p.data * p.data.dtype.type(twice) if p.requires_grad else None for p in node.parents]
 
 
 _L2 = Rule("l2_penalty", _l2_grad)

@@ -79,7 +79,7 @@ class Tensor(Vocabulary):
     @property
     def dtype(self) -> str:
         """`"float32"`, `"float64"` or `"int64"`."""
-        return self.data.dtype.name
+        return _NAMES[self.data.dtype]
 
     @property
     def constant(self) -> bool:
@@ -174,11 +174,12 @@ class Tensor(Vocabulary):
 def record(rule: Rule, data: np.ndarray, parents: tuple[Tensor, ...], saved: Any = None) -> Tensor:
     """The result of an operation as a Tensor; it joins the graph if a parent requires a gradient."""
     result = Tensor(data)
-    if grad_mode.recording and any(parent.requires_grad for parent in parents):
-        result.requires_grad = True
-        result.op = rule
-        result.parents = parents
-        result.saved = saved
+    if grad_mode.recording:
+        for parent in parents:
+            if parent.requires_grad:
+                result.requires_grad = True
+                result.op, result.parents, result.saved = rule, parents, saved
+                break
     return result
 
 
@@ -205,17 +206,18 @@ def as_tensor(data: Any, dtype: str | None = None) -> Tensor:
     return Tensor(_as_array(data, dtype))
 
 
-_DTYPES = frozenset(map(np.dtype, (float32, float64, int64)))
+#: The types that a Tensor can have, and their names; to look a name up is much quicker than to ask NumPy for it.
+_NAMES = {np.dtype(name): name for name in (float32, float64, int64)}
 
 
 def check_dtype(dtype: str) -> None:
     """ValueError for anything but the three types that a Tensor can have."""
-    if dtype not in (float32, float64, int64):
+    if dtype not in _NAMES.values():
         raise ValueError(f"dtype={dtype!r} is unknown; use 'float32', 'float64' or 'int64'")
 
 
 def _as_array(data: Any, dtype: str | None) -> np.ndarray:
-    if dtype is None and type(data) is np.ndarray and data.dtype in _DTYPES:
+    if dtype is None and type(data) is np.ndarray and data.dtype in _NAMES:
         return data  # what a training loop passes, step after step
     if dtype is not None:
         check_dtype(dtype)
@@ -273,10 +275,10 @@ def _no_operand(op: Op, operand: Any, arguments: tuple[Any, ...]) -> TypeError:
 
 def one_dtype(name: str, *tensors: Tensor) -> tuple[Tensor, ...]:
     """All tensors in the widest of their floating-point types; integers adapt, unless there is nothing else."""
-    first = tensors[0].data.dtype
-    if first != _INT64 and all(tensor.data.dtype == first for tensor in tensors):
+    dtypes = {tensor.data.dtype for tensor in tensors}
+    if len(dtypes) == 1 and _INT64 not in dtypes:
         return tensors
-    floating = [tensor.data.dtype for tensor in tensors if tensor.data.dtype != _INT64]
+    floating = dtypes - {_INT64}
     if not floating:
         raise checks.integers(name)
     dtype = np.result_type(*floating).name

@@ -159,8 +159,9 @@ def integers(name: str) -> TypeError:
 
 def quantities(name: str, *tensors: Any) -> None:
     """All of them hold floating-point numbers."""
-    if any(getattr(tensor, "dtype", None) == "int64" for tensor in tensors):
-        raise integers(name)
+    for tensor in tensors:
+        if tensor.dtype == "int64":
+            raise integers(name)
 
 
 def no_gradient() -> TypeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,15 @@ def check_data(name: str, data: Data) -> tuple[np.ndarray, np.ndarray]:
 
 def check_numbers(name: str, numbers: Any) -> np.ndarray:
     """Numbers as an array with one row for each sample; no row may hold nan or infinity."""
-    array = np.asarray(numbers)
+    try:
+        array = np.asarray(numbers)
+    except ValueError as error:
+        raise ValueError(f"{name} has rows of different lengths; NumPy says: {error}") from None
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} holds {array.dtype}, not numbers; encode it first (scikit-learn has encoders)")
+        first = next((item for item in array.flat if not isinstance(item, Real)), None)
+        raise TypeError(
+            f"{name} holds {first!r:.80}, which is not a number; encode it first (scikit-learn has encoders)"
+        )
     if array.size == 0:
         raise ValueError(f"{name} is empty (shape {array.shape}); give at least one sample")
     if array.ndim == 0:
@@ -48,9 +55,14 @@ def check_batch_size(batch_size: int | None, rows: int) -> int:
     """The number of rows in a batch: `batch_size`, or all where it is None."""
     if batch_size is None:
         return rows
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise ValueError(f"batch_size={batch_size!r}; give a whole number of at least 1, or None for all rows at once")
-    return min(int(batch_size), rows)
+    return min(check_count("batch_size", batch_size, ", or None for all rows at once"), rows)
+
+
+def check_count(name: str, count: Any, otherwise: str = "") -> int:
+    """`count` itself, if it is a whole number of at least 1."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+        raise ValueError(f"{name}={count!r}; give a whole number of at least 1{otherwise}")
+    return int(count)
 
 
 def batches(rows: int, batch_size: int, random: np.random.Generator | None = None) -> Iterator[np.ndarray]:

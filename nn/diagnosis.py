@@ -39,13 +39,17 @@ class Verdict:
 
 
 def diagnose(losses: Sequence[float]) -> Verdict:
-    """Judge the learning rate from one loss curve, a loss for every step or every epoch; at least 4 are needed."""
+    """Judge the learning rate from one loss curve, a loss for every step or every epoch; at least 4 are needed,
+    unless the loss has diverged. Of an `nn.History` give `step_loss` or `loss`.
+    """
+    if not isinstance(losses, Sequence):
+        raise TypeError(f"diagnose: losses are a {type(losses).__name__}; give a list, such as history.step_loss")
+    diverged_at = _diverged_at(losses)
+    if diverged_at is not None:
+        return Verdict(DIVERGED, f"diverged at step {diverged_at}: the loss became {losses[diverged_at]:.3g}")
     if len(losses) < 4:
         raise ValueError(f"diagnose: {len(losses)} losses say too little; give at least 4")
     first, fall = losses[0], _fall(losses)
-    for step, loss in enumerate(losses):
-        if not math.isfinite(loss) or abs(loss) > BLOWN_UP * max(abs(first), 1.0):
-            return Verdict(DIVERGED, f"diverged at step {step}: the loss became {loss:.3g}")
     steps = [after - before for before, after in pairwise(losses)]
     upward = sum(step > 0 for step in steps) / len(steps)
     if fall <= 0 and upward > 0:
@@ -77,6 +81,15 @@ def diagnose_sweep(curves: Mapping[float, Sequence[float]]) -> dict[float, Verdi
             share = f"the loss fell {max(fall / falls[best], 0):.0%} as far as with a rate of {best:g}"
             verdicts[rate] = Verdict(TOO_LOW if rate < best else TOO_HIGH, share)
     return verdicts
+
+
+def _diverged_at(losses: Sequence[float]) -> int | None:
+    """The first step whose loss is no finite number; where there is none, the first at which it had blown up."""
+    for step, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            return step
+    bound = BLOWN_UP * abs(losses[0]) if len(losses) and losses[0] else math.inf
+    return next((step for step, loss in enumerate(losses) if abs(loss) > bound), None)
 
 
 def _fall(losses: Sequence[float]) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-#: A `micro.Array`, a `micro.Value` or a `fast.Tensor`.
+#: A `micro.Array` (or, without dimensions, a `micro.Value`), or a `fast.Tensor`.
 Tensor = Any
 
 
@@ -59,6 +59,7 @@ class Engine(Protocol):
     """A module of tensors: makes them, computes with them, and can leave gradients out."""
 
     functional: Functional
+    default_dtype: str
 
     def tensor(self, data: Any, dtype: str | None = None, requires_grad: bool = False) -> Tensor: ...
 
@@ -69,6 +70,6 @@ class Engine(Protocol):
 
 def check_engine(engine: Any) -> Engine:
     """`engine` itself; TypeError where it is none."""
-    if all(hasattr(engine, name) for name in ("functional", "tensor", "as_tensor", "no_grad")):
+    if all(hasattr(engine, name) for name in ("functional", "default_dtype", "tensor", "as_tensor", "no_grad")):
         return engine
     raise TypeError(f"engine={engine!r:.80} is not an engine; give the module, as in `import fast` and engine=fast")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nn.data import check_count
 from nn.engine import Engine, Tensor, check_engine
 
 #: A seed, or a generator that goes on where the layer before has stopped.
@@ -37,10 +38,20 @@ class Module:
             self._modules[name] = value
             for inner_name, parameter in value.named_parameters():
                 parameter.label = f"{name}.{inner_name}"
+        elif "_modules" in vars(self):
+            self._modules.pop(name, None)  # another thing takes the name of a module
         super().__setattr__(name, value)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         return self.forward(*inputs)
+
+    def __repr__(self) -> str:
+        inside = [f"\n({name}): {module!r}".replace("\n", "\n  ") for name, module in self._modules.items()]
+        return f"{type(self).__name__}({self.extra_repr()}{''.join(inside)}" + ("\n)" if inside else ")")
+
+    def extra_repr(self) -> str:
+        """What stands between the brackets when the module is printed."""
+        return ""
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The output for an input."""
@@ -49,15 +60,26 @@ class Module:
     def register_parameter(self, name: str, parameter: Tensor) -> None:
         """Make `parameter` the attribute `name` and count it among the parameters."""
         parameter.label = name
-        self._parameters.append(name)
+        if name not in self._parameters:
+            self._parameters.append(name)
         setattr(self, name, parameter)
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Every parameter with its name, such as `0.weight`: own ones first, then those of the modules inside."""
+        """Every parameter with its name, such as `0.weight`: own ones first, then those of the modules inside.
+
+        A parameter that is shared by several modules comes once, under its first name.
+        """
+        seen: set[int] = set()
+        for name, parameter in self._all_parameters(prefix):
+            if parameter is not None and id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield name, parameter
+
+    def _all_parameters(self, prefix: str) -> Iterator[tuple[str, Tensor | None]]:
         for name in self._parameters:
             yield prefix + name, getattr(self, name)
         for name, module in self._modules.items():
-            yield from module.named_parameters(f"{prefix}{name}.")
+            yield from module._all_parameters(f"{prefix}{name}.")
 
     def parameters(self) -> list[Tensor]:
         """Every parameter, in the order of `named_parameters`."""
@@ -76,7 +98,7 @@ class Module:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """A copy of every parameter as an array, by name."""
-        return {name: np.array(parameter.tolist(), parameter.dtype) for name, parameter in self.named_parameters()}
+        return {name: np.array(parameter) for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the parameters in `state`, arrays or tensors by name, from whichever engine.
@@ -92,6 +114,7 @@ class Module:
             for name, parameter in mine.items()
             if name in arrays and arrays[name].shape != parameter.shape
         ]
+        problems += [f"{name} holds {array.dtype}" for name, array in arrays.items() if array.dtype.kind not in "iuf"]
         if problems:
             raise ValueError(f"load_state_dict: {'; '.join(problems)}; nothing was loaded")
         for name, parameter in mine.items():
@@ -112,7 +135,8 @@ class Linear(Module):
 
     bias: whether there is one.
     engine: `micro` or `fast`.
-    seed: of the initial numbers; they are drawn in float64, the same for both engines.
+    seed: of the initial numbers, which are drawn in float64, the same for both engines. Layers of one model must not
+        begin alike: give each its own seed, or one `numpy.random.default_rng(seed)` to all.
     dtype: `"float32"` or `"float64"`; left out, float32 on `fast`, and float64, the only one, on `micro`.
     """
 
@@ -126,25 +150,29 @@ class Linear(Module):
         bias: bool = True,
         *,
         engine: Engine,
-        seed: Seed = 0,
+        seed: Seed,
         dtype: str | None = None,
     ) -> None:
         super().__init__()
         check_engine(engine)
         for name, size in (("in_features", in_features), ("out_features", out_features)):
-            if size < 1:
-                raise ValueError(f"Linear: {name}={size}; a layer needs at least one")
+            check_count(f"Linear: {name}", size)
+        self.in_features, self.out_features = in_features, out_features
         random = np.random.default_rng(seed)
         bound = 1 / math.sqrt(in_features)
 
         def uniform(*shape: int) -> Tensor:
-            numbers = random.uniform(-bound, bound, shape)
-            return engine.tensor(numbers.tolist(), dtype, requires_grad=True)
+            return engine.tensor(
+                random.uniform(-bound, bound, shape), dtype or engine.default_dtype, requires_grad=True
+            )
 
         self.register_parameter("weight", uniform(out_features, in_features))
         self.bias = None
         if bias:
             self.register_parameter("bias", uniform(out_features))
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}{'' if self.bias is not None else ', bias=False'}"
 
     def forward(self, x: Tensor) -> Tensor:
         return self.weight.engine.functional.linear(x, self.weight, self.bias)
@@ -257,10 +285,8 @@ class MLP(Sequential):
     ) -> None:
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation={activation!r} is unknown; known are {', '.join(ACTIVATIONS)}")
-        if len(sizes) < 2:
-            raise ValueError(
-                f"MLP: sizes={list(sizes)}; give at least the input and the output width, as in [2, 16, 1]"
-            )
+        if not isinstance(sizes, Sequence) or len(sizes) < 2:
+            raise ValueError(f"MLP: sizes={sizes!r}; give at least the input and the output width, as in [2, 16, 1]")
         random = np.random.default_rng(seed)
         modules: list[Module] = []
         for inputs, outputs in pairwise(sizes):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 from nn.engine import Tensor
@@ -22,14 +23,11 @@ class Optimizer:
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
-        self.parameters = list(parameters)
-        if not self.parameters:
-            raise ValueError(f"{type(self).__name__}: there are no parameters; give model.parameters()")
-        if not (lr > 0 and math.isfinite(lr)):
-            raise ValueError(
-                f"{type(self).__name__}: lr={lr}; the learning rate must be a positive number, such as 0.01"
-            )
-        self.lr = lr
+        name = type(self).__name__
+        self.parameters = _check_parameters(name, parameters)
+        if not (isinstance(lr, Real) and 0 < lr < math.inf):
+            raise ValueError(f"{name}: lr={lr!r}; the learning rate must be a positive number, such as 0.01")
+        self.lr: float = lr
         self.state: dict[str, Any] = {}
 
     def zero_grad(self) -> None:
@@ -103,8 +101,8 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(parameters, lr)
         _not_negative("Adam", eps=eps, weight_decay=weight_decay)
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"Adam: betas={betas}; each must be at least 0 and below 1")
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"Adam: betas={betas}; give two numbers, each at least 0 and below 1")
         self.betas = betas
         self.eps = eps
         self.weight_decay = weight_decay
@@ -115,7 +113,22 @@ class Adam(Optimizer):
         )
 
 
+def _check_parameters(name: str, parameters: Iterable[Tensor]) -> list[Tensor]:
+    """The parameters as a list of tensors of one engine, none of them twice."""
+    found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    for parameter in found:
+        if getattr(parameter, "engine", None) is None:
+            raise TypeError(f"{name}: {parameter!r:.80} is not a parameter; give model.parameters()")
+        if parameter.engine is not found[0].engine:
+            raise TypeError(f"{name}: the parameters belong to different engines; give those of one model")
+    if len({id(parameter) for parameter in found}) < len(found):
+        raise ValueError(f"{name}: a parameter is given twice and would be moved twice; give model.parameters()")
+    if not found:
+        raise ValueError(f"{name}: there are no parameters; give model.parameters()")
+    return found
+
+
 def _not_negative(name: str, **settings: float) -> None:
     for setting, value in settings.items():
-        if not value >= 0:
+        if not (isinstance(value, Real) and value >= 0):
             raise ValueError(f"{name}: {setting}={value}; it must be 0 or more")

@@ -6,13 +6,13 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 
 from nn.callbacks import Callback
-from nn.data import Data, batches, check_batch_size, check_data, check_numbers
+from nn.data import Data, batches, check_batch_size, check_count, check_data, check_numbers
 from nn.engine import Engine, Tensor
 from nn.history import History, Run
 from nn.modules import Module, first_parameter
@@ -53,27 +53,31 @@ def fit(
     A loss that is infinite or not a number ends the training: the history says at which step, and a DivergenceWarning
     says so too. Bad data raise ValueError or TypeError before anything is trained.
     """
+    _check_arguments(model, loss, optimizer, callbacks)
     samples = _prepare("data", data, model)
     held_out = None if validation is None else _prepare("validation", validation, model)
     batch_size = check_batch_size(batch_size, len(samples[0]))
-    if epochs < 1:
-        raise ValueError(f"epochs={epochs}; give at least 1")
+    check_count("epochs", epochs)
     random = np.random.default_rng(seed) if shuffle else None
     run = Run(model, optimizer, epochs)
     history = run.history
-    try:
-        _call(callbacks, "on_train_begin", run)
+    with ExitStack() as stack:  # whatever happens, a callback that has begun is told of the end
+        for callback in callbacks:
+            callback.on_train_begin(run)
+            stack.callback(callback.on_train_end, run)
         while len(history.loss) < epochs and not history.stopped:
             started = time.perf_counter()
             history.loss.append(_train_epoch(run, samples, loss, batch_size, random, callbacks))
             if held_out is not None:
                 history.validation_loss.append(_mean_loss(model, held_out, loss, batch_size))
             history.seconds.append(time.perf_counter() - started)
-            _call(callbacks, "on_epoch_end", run)
-    finally:
-        _call(callbacks, "on_train_end", run)
+            for callback in callbacks:
+                callback.on_epoch_end(run)
     if history.diverged_at is not None:
-        warnings.warn(f"{history.stopped}; try a learning rate below {optimizer.lr:g}", DivergenceWarning, stacklevel=2)
+        advice = f"try a learning rate below {optimizer.lr:g}"
+        if history.diverged_at == 0:
+            advice = "nothing was learned yet, so look at the loss function and at the size of the numbers in the data"
+        warnings.warn(f"{history.stopped}; {advice}", DivergenceWarning, stacklevel=2)
     return history
 
 
@@ -81,6 +85,7 @@ def _train_step(model: Module, inputs: Tensor, targets: Tensor, loss: Loss, opti
     """What training is: four steps, repeated. A loss that is not a finite number changes nothing."""
     prediction = model(inputs)  # forward
     error = loss(prediction, targets)  # loss
+    _check_loss(error)
     if math.isfinite(error.item()):
         optimizer.zero_grad()
         error.backward()  # backward
@@ -109,8 +114,11 @@ def _train_epoch(
         if not math.isfinite(error):
             history.diverged_at = len(history.step_loss) - 1
             history.stopped = f"diverged at step {history.diverged_at}: the loss became {error}"
+        else:
+            for callback in callbacks:
+                callback.on_step_end(run)
+        if history.stopped:
             break
-        _call(callbacks, "on_step_end", run)
     return total / seen
 
 
@@ -148,9 +156,27 @@ def _evaluating(model: Module) -> Iterator[Engine]:
         model.train(was_training)
 
 
-def _call(callbacks: Sequence[Callback], event: str, run: Run) -> None:
-    for callback in callbacks:
-        getattr(callback, event)(run)
+def _check_arguments(model: Any, loss: Any, optimizer: Any, callbacks: Any) -> None:
+    if not isinstance(model, Module):
+        raise TypeError(f"fit: model={model!r:.80} is not a model; give an nn.Module, such as nn.MLP(...)")
+    if not callable(loss):
+        raise TypeError(f"fit: loss={loss!r:.80} is not a function; give one, such as nn.mse_loss")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"fit: optimizer={optimizer!r:.80}; give one that was made, as in nn.SGD(model.parameters())")
+    mine = {id(parameter) for parameter in model.parameters()}
+    if mine and not any(id(parameter) in mine for parameter in optimizer.parameters):
+        raise ValueError("fit: the optimizer holds parameters of another model; make it with model.parameters()")
+    if not isinstance(callbacks, Sequence) or not all(isinstance(callback, Callback) for callback in callbacks):
+        raise TypeError(f"fit: callbacks={callbacks!r:.80}; give a list of nn.Callback, such as [nn.Progress()]")
+
+
+def _check_loss(error: Any) -> None:
+    if getattr(error, "shape", None) != ():
+        raise TypeError(f"fit: the loss function gave {error!r:.80}; it must give a single number, as a tensor")
+    if not error.parents:
+        raise ValueError(
+            "fit: the loss does not depend on the model's parameters; was it computed within no_grad, or detached?"
+        )
 
 
 def _prepare(name: str, data: Data, model: Module) -> tuple[np.ndarray, np.ndarray]:

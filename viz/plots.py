@@ -46,20 +46,21 @@ def loss_curves(curves: Curve | Mapping[str, Curve], ax: Axes | None = None) -> 
 def learning_rate_curves(curves: Mapping[float, Curve], ax: Axes | None = None) -> Axes:
     """The loss of every step for several learning rates, each labelled with its verdict (see `nn.diagnose_sweep`).
 
-    Colours go from dark to light with the rate, line styles with the verdict; a cross marks the step at which a curve
-    diverged. The frame ends a little above the first loss, so what explodes leaves it.
+    Colours go from dark to light with the rate, line styles with the verdict. The frame ends a little above the first
+    losses; a cross marks where a curve that diverged has left it for the first time.
 
     curves: learning rate to losses, or to a history.
     """
     from matplotlib import colormaps
 
-    if not curves:
-        raise ValueError("learning_rate_curves: there are no curves; give losses by learning rate")
+    if not curves or not isinstance(curves, Mapping):
+        raise ValueError("learning_rate_curves: there are no curves by learning rate; give {0.1: losses, ...}")
     ax = _axes(ax)
     steps = {rate: c.step_loss if isinstance(c, History) else list(c) for rate, c in sorted(curves.items())}
     verdicts = diagnose_sweep(steps)
-    top = 3 * max(losses[0] for losses in steps.values())
-    bottom = min(min(loss for loss in losses if loss > 0) for losses in steps.values())
+    firsts = [losses[0] for losses in steps.values() if np.isfinite(losses[0]) and losses[0] > 0]
+    inside_frame = [loss for losses in steps.values() for loss in losses if 0 < loss <= 3 * max(firsts, default=1.0)]
+    bottom, top = min(inside_frame, default=0.1), 3 * max(firsts, default=1.0)
     colours = colormaps["viridis"](np.linspace(0, 0.9, len(steps)))
     for (rate, losses), colour in zip(steps.items(), colours, strict=True):
         verdict = verdicts[rate].name
@@ -67,7 +68,7 @@ def learning_rate_curves(curves: Mapping[float, Curve], ax: Axes | None = None) 
         width = 2.5 if verdict == JUST_RIGHT else 1.5
         ax.plot(inside, _STYLES[verdict], color=colour, linewidth=width, label=f"{rate:g}: {verdict}")
         if verdict == DIVERGED:
-            end = next(step for step, loss in enumerate(inside) if loss > top)
+            end = next((step for step, loss in enumerate(inside) if loss > top), len(inside) - 1)
             ax.plot(end, top / 1.2, "X", color=colour, markersize=9, markeredgecolor="white", zorder=3)
     ax.set(xlabel="step", ylabel="loss", yscale="log", ylim=(bottom / 1.5, top))
     ax.legend(title="learning rate", frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
@@ -79,7 +80,8 @@ def decision_boundary(
 ) -> Axes:
     """The scores of a classifier over the plane, the line where they change sign, and the samples.
 
-    predict: scores, shape (N,) or (N, 1), for points (N, 2); positive means the second class.
+    predict: scores, shape (N,) or (N, 1), for points (N, 2); positive means the second class (of probabilities,
+        subtract 0.5).
     x, y: samples (N, 2) and their two classes, in any numbers: the larger one is the second class.
     resolution: points along each axis at which the classifier is asked.
     """
@@ -87,11 +89,18 @@ def decision_boundary(
     x, y = np.asarray(x), np.asarray(y).reshape(-1)
     if x.ndim != 2 or x.shape[1] != 2 or len(x) != len(y):
         raise ValueError(f"decision_boundary: x has shape {x.shape}, y {y.shape}; needed are (N, 2) and (N,)")
+    if len(np.unique(y)) != 2:
+        raise ValueError(f"decision_boundary: y has the classes {np.unique(y)[:5]}; there must be two")
     margin = 0.15 * np.ptp(x, axis=0)
     low, high = x.min(axis=0) - margin, x.max(axis=0) + margin
     across, up = np.meshgrid(*[np.linspace(a, b, resolution) for a, b in zip(low, high, strict=True)])
     points = np.column_stack([across.ravel(), up.ravel()])
-    scores = np.asarray(predict(points)).reshape(across.shape)
+    scores = np.asarray(predict(points))
+    if scores.size != len(points):
+        raise ValueError(
+            f"decision_boundary: predict gave shape {scores.shape} for {len(points)} points; one score each"
+        )
+    scores = scores.reshape(across.shape)
     limit = max(float(np.abs(scores).max()), 1e-12)
     ax.contourf(across, up, scores, levels=np.linspace(-limit, limit, 21), cmap="RdBu_r", alpha=0.6)
     if scores.min() < 0 < scores.max():
@@ -106,7 +115,7 @@ def decision_boundary(
             marker=marker,
             edgecolors="white",
             linewidths=0.6,
-            label=f"class {value:g}",
+            label=f"class {str(value).removesuffix('.0')}",
         )
     ax.set(xlabel="first feature", ylabel="second feature", aspect="equal")
     ax.legend(frameon=True, loc="upper right")

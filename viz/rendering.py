@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+
+from nn.files import full_path, written_whole
 
 FORMATS = ("svg", "png", "pdf")
 
@@ -24,20 +25,21 @@ def render(graph: Any, path: str | Path) -> Path:
     Raises ValueError for another ending, and RuntimeError where there is no Graphviz at all; the DOT text then lies
     beside the path, with the ending .dot, so that nothing is lost.
     """
-    path = Path(path)
+    if not hasattr(graph, "source"):
+        raise TypeError(f"render: {type(graph).__name__} is not a drawing; give viz.graph(...) of it")
+    path = full_path(path)
     kind = path.suffix[1:].lower()
     if kind not in FORMATS:
         raise ValueError(f"render: {str(path)!r} must end in .svg, .png or .pdf")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         picture = draw(graph.source, kind)
     except RuntimeError as error:
         text = path.with_suffix(".dot")
-        text.write_text(graph.source, encoding="utf-8")
+        with written_whole(text) as beside:
+            beside.write_text(graph.source, encoding="utf-8")
         raise RuntimeError(f"{error}; the DOT text was saved as {text}") from None
-    beside = path.with_name(path.name + ".part")
-    beside.write_bytes(picture)
-    os.replace(beside, path)
+    with written_whole(path) as beside:
+        beside.write_bytes(picture)
     return path
 
 
