@@ -44,7 +44,10 @@ def test_shapes_that_do_not_fit_are_both_shown(engine):
     refuses(lambda: model(engine)(b), ValueError, "linear", "(2, 2)", "(4, 3)")
     refuses(lambda: nn.mse_loss(a, b), ValueError, "mse_loss", "(2, 3)", "(2, 2)")
     refuses(lambda: a.reshape(4, -1), ValueError, "(2, 3)", "(4, -1)")
+    refuses(lambda: a.reshape(-2, -3), ValueError, "(2, 3)", "(-2, -3)")
     refuses(lambda: a.sum(2), IndexError, "dim=2", "(2, 3)")
+    refuses(lambda: a.sum((0, 1)), TypeError, "dim=(0, 1)")
+    refuses(lambda: a[True], TypeError, "True")
     refuses(lambda: a.softmax(-3), IndexError, "dim=-3", "(2, 3)")
     refuses(lambda: a[2], IndexError, "2")
     refuses(lambda: a[0, 0, 0], IndexError, "(2, 3)")
@@ -97,10 +100,15 @@ def test_a_model_wants_tensors_not_arrays(engine):
     refuses(lambda: model(engine)(X), TypeError, "ndarray", f"{engine.__name__}.tensor(...)")
 
 
-def test_labels_are_no_quantities():
-    refuses(lambda: fast.tensor([1, 2]) * 2, TypeError, "int64", ".to('float32')")
-    refuses(lambda: fast.tensor([1, 2]).sum(), TypeError, "int64")
-    refuses(lambda: fast.tensor([1, 2], requires_grad=True), TypeError, "int64")
+def test_labels_are_no_quantities(engine):
+    labels = engine.tensor([1, 2])
+    for use in (lambda: labels * 2, lambda: labels + labels, labels.sum, labels.mean, labels.softmax):
+        refuses(use, TypeError, "int64", ".to('float32')")
+    for loss in (nn.mse_loss, nn.hinge_loss, nn.binary_cross_entropy, nn.binary_cross_entropy_with_logits):
+        refuses(lambda loss=loss: loss(labels, labels), TypeError, "int64", ".to('float32')")
+    refuses(lambda: nn.cross_entropy(engine.tensor([[1, 2], [3, 4]]), labels), TypeError, "int64")
+    refuses(lambda: engine.tensor([1, 2], requires_grad=True), TypeError, "int64")
+    refuses(lambda: engine.tensor([1.0, math.nan], dtype="int64"), ValueError, "nan", "integer")
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -163,6 +171,8 @@ def test_an_unknown_activation_lists_the_known_ones():
 def test_models_that_cannot_be():
     refuses(lambda: nn.MLP([2], engine=fast), ValueError, "[2]")
     refuses(lambda: nn.MLP([2, 0, 1], engine=fast), ValueError, "out_features=0")
+    refuses(lambda: nn.MLP([2, 4.0, 1], engine=fast), ValueError, "out_features=4.0")
+    refuses(lambda: nn.MLP(2, engine=fast), ValueError, "sizes=2")
     refuses(lambda: nn.Linear(2, 1, engine="fast", seed=0), TypeError, "'fast'", "import fast")
     refuses(lambda: nn.Sequential(nn.ReLU(), "tanh"), TypeError, "argument 1", "tanh")
     refuses(lambda: nn.predict(nn.ReLU(), X), ValueError, "ReLU has no parameters")
@@ -174,8 +184,19 @@ def test_learning_rates_that_cannot_be(optimizer, lr):
     refuses(lambda: optimizer(model().parameters(), lr=lr), ValueError, f"lr={lr}", "positive")
 
 
+def test_parameters_that_are_none():
+    network = model()
+    refuses(lambda: nn.SGD(network), TypeError, "SGD", "model.parameters()")
+    refuses(lambda: nn.SGD(network.parameters), TypeError, "SGD", "model.parameters()")
+    refuses(lambda: nn.SGD(network.named_parameters()), TypeError, "0.weight", "model.parameters()")
+    refuses(lambda: nn.SGD(network.parameters() * 2), ValueError, "twice")
+    refuses(lambda: nn.SGD([*network.parameters(), *model(micro).parameters()]), TypeError, "different engines")
+    refuses(lambda: nn.SGD(network.parameters(), lr="0.1"), ValueError, "'0.1'")
+
+
 def test_optimizer_settings_that_cannot_be():
     parameters = model().parameters()
+    refuses(lambda: nn.Adam(parameters, betas=(0.9, 0.99, 0.999)), ValueError, "(0.9, 0.99, 0.999)", "two")
     refuses(lambda: nn.SGD([], lr=0.1), ValueError, "model.parameters()")
     refuses(lambda: nn.SGD(parameters, momentum=-1), ValueError, "momentum=-1")
     refuses(lambda: nn.SGD(parameters, nesterov=True), ValueError, "momentum=0")
@@ -202,7 +223,9 @@ def test_data_that_cannot_be():
     refuses(lambda: fit((X, Y[:5])), ValueError, "6 rows", "5")
     refuses(lambda: fit((X[:0], Y[:0])), ValueError, "empty", "(0, 3)")
     refuses(lambda: fit(X), TypeError, "(X, y)")
-    refuses(lambda: fit((X.astype(str), Y)), TypeError, "data: X", "encode")
+    refuses(lambda: fit((X.astype(str), Y)), TypeError, "data: X", "'0.0'", "encode")
+    refuses(lambda: fit(([[1.0, None, 2.0]] * 6, Y)), TypeError, "data: X", "None")
+    refuses(lambda: fit(([[1.0, 2.0], [3.0]], Y)), ValueError, "data: X", "lengths")
     refuses(lambda: fit((1.0, 2.0)), ValueError, "data: X", "1.0")
 
 
@@ -211,8 +234,36 @@ def test_batch_sizes_that_cannot_be(batch_size):
     refuses(lambda: fit(batch_size=batch_size), ValueError, f"batch_size={batch_size!r}")
 
 
-def test_no_epochs():
-    refuses(lambda: fit(epochs=0), ValueError, "epochs=0")
+@pytest.mark.parametrize("epochs", [0, -1, 2.5, math.nan, "2"])
+def test_epochs_that_cannot_be(epochs):
+    refuses(lambda: fit(epochs=epochs), ValueError, f"epochs={epochs!r}")
+
+
+def test_things_in_each_others_place():
+    network = model()
+    optimizer = nn.SGD(network.parameters())
+    refuses(lambda: nn.fit(None, (X, Y), nn.mse_loss, optimizer, 1), TypeError, "model=None")
+    refuses(lambda: nn.fit(network, (X, Y), "mse", optimizer, 1), TypeError, "loss='mse'", "nn.mse_loss")
+    refuses(lambda: nn.fit(network, (X, Y), nn.mse_loss, nn.SGD, 1), TypeError, "optimizer=", "nn.SGD(")
+    other = nn.SGD(model().parameters())
+    refuses(lambda: nn.fit(network, (X, Y), nn.mse_loss, other, 1), ValueError, "another model")
+    refuses(lambda: fit(callbacks=nn.Progress()), TypeError, "callbacks", "[nn.Progress()]")
+    refuses(lambda: fit(callbacks=[nn.Progress]), TypeError, "callbacks", "[nn.Progress()]")
+    refuses(lambda: fit(loss=lambda p, t: p), TypeError, "single number")
+    refuses(lambda: fit(loss=lambda p, t: 1.0), TypeError, "single number")
+
+
+def test_a_loss_that_depends_on_nothing(engine):
+    if engine is fast:  # in micro every Value counts as an input, so a detached loss cannot be told from another
+        refuses(lambda: fit(loss=lambda p, t: nn.mse_loss(p.detach(), t)), ValueError, "detached")
+    with engine.no_grad():
+        refuses(lambda: fit(engine=engine), ValueError, "no_grad")
+
+
+def test_divergence_before_the_first_update_does_not_blame_the_learning_rate():
+    network = model()
+    with pytest.warns(nn.DivergenceWarning, match="nothing was learned yet"):
+        nn.fit(network, (X, Y + 1e30), nn.mse_loss, nn.SGD(network.parameters()), 1)
 
 
 def test_divergence_keeps_the_history(engine):
@@ -226,6 +277,7 @@ def test_divergence_keeps_the_history(engine):
 
 def test_too_few_losses_for_a_verdict():
     refuses(lambda: nn.diagnose([1.0, 0.5]), ValueError, "2 losses", "at least 4")
+    refuses(lambda: nn.diagnose(nn.History()), TypeError, "History", "step_loss")
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -236,7 +288,11 @@ def test_pictures_that_cannot_be(tmp_path):
     refuses(lambda: viz.graph(3.0), TypeError, "float", "Value")
     refuses(lambda: viz.graph(Value(1.0), direction="up"), ValueError, "'up'", "'LR'")
     refuses(lambda: viz.render(viz.graph(Value(1.0)), tmp_path / "graph.gif"), ValueError, "graph.gif", ".svg")
+    refuses(lambda: viz.render(Value(1.0), tmp_path / "graph.svg"), TypeError, "Value", "viz.graph")
     refuses(lambda: viz.loss_curves({}), ValueError, "no curves")
+    refuses(lambda: viz.learning_rate_curves([[1.0, 0.5]]), ValueError, "{0.1: losses")
+    refuses(lambda: viz.decision_boundary(lambda p: p, np.eye(3, 2), [0, 1, 2]), ValueError, "[0 1 2]")
+    refuses(lambda: viz.decision_boundary(lambda p: p, np.eye(2), [0, 1]), ValueError, "(40000, 2)")
     refuses(lambda: viz.learning_rate_curves({}), ValueError, "no curves")
     refuses(lambda: viz.decision_boundary(lambda p: p, X, Y), ValueError, "(6, 3)")
     total = Value(0.0)

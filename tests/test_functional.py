@@ -1,6 +1,7 @@
 """A wrong structured gradient: `fast` against `micro`'s loops, every element, in float64 and float32, odd shapes."""
 
 import inspect
+import pickle
 
 import numpy as np
 import pytest
@@ -169,6 +170,33 @@ def test_both_engines_offer_the_same_methods():
         "slopes",
     }  # an Array is no node: its Values are
     assert public(micro.Array) - only_array == public(fast.Tensor) - only_tensor
+
+
+def test_converting_keeps_the_graph(engine):
+    x = engine.tensor([1.0, 2.0], "float64", requires_grad=True)
+    (x.to("float32") * 3).sum().backward()
+    assert np.asarray(x.grad).tolist() == [3.0, 3.0]
+    labels = x.to("int64")
+    assert (labels.dtype, labels.tolist()) == ("int64", [1, 2])
+    assert (labels.to("float32") * 2).tolist() == [2.0, 4.0]
+
+
+def test_sums_of_float32_keep_their_digits():
+    x = fast.tensor(np.full((1 << 22, 1), 0.1, "float32"), requires_grad=True)
+    exact = float(np.float32(0.1)) * (1 << 22)
+    assert x.sum(0).item() == pytest.approx(exact, rel=1e-6)
+    bias = fast.tensor([0.0], requires_grad=True)
+    (x + bias).backward(np.full(x.shape, 0.1))
+    assert bias.grad.item() == pytest.approx(exact, rel=1e-6)
+
+
+def test_arrays_from_elsewhere_are_the_same_to_us():
+    """An unpickled array has a type object of its own; big-endian numbers come from files."""
+    numbers = np.array([1.0, 2.0])
+    for array in (pickle.loads(pickle.dumps(numbers)), numbers.astype(">f8"), numbers[::-1][::-1]):
+        assert (fast.as_tensor(array) * fast.tensor(numbers)).tolist() == [1.0, 4.0]
+    with pytest.raises(TypeError, match="int64"):
+        fast.as_tensor(np.arange(3, dtype=np.longlong)) * 2
 
 
 def test_float32_stays_float32():

@@ -107,8 +107,8 @@ def test_kernels_against_the_row(op, dtype, tolerance, count):
         for argument, slope in zip(arguments, slopes, strict=True):
             assert argument.grad.dtype == dtype
             assert abs(argument.grad.data[i] - slope) <= 8 * tolerance * max(1.0, abs(slope), scale[i])
-    repeats = -(-count // len(expected))
-    assert np.array_equal(y.data, np.tile(y.data[:50], repeats)[:count])  # all elements, not only the first
+    for array in (y.data, *[argument.grad.data for argument in arguments]):  # all elements, not only the first
+        assert np.array_equal(array, np.tile(array[:50], -(-count // len(expected)))[:count])
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,7 @@ def test_kernels_against_the_row(op, dtype, tolerance, count):
         ("maximum", [2.0, 2.0], (0.5, 0.5)),
         ("minimum", [2.0, 2.0], (0.5, 0.5)),
         ("pow", [0.0, 2.0], (0.0, 0.0)),
+        ("pow", [0.0, 0.0], (0.0, 0.0)),
     ],
 )
 def test_slopes_at_kinks(name, point, slopes):
@@ -132,10 +133,12 @@ def test_slopes_at_kinks(name, point, slopes):
 
 @EVERY_OP
 def test_nan_is_never_hidden(op):
-    y = getattr(Value(math.nan), op.name)(*[Value(1.0)] * (len(op.arguments) - 1))
-    quick = getattr(fast.tensor([math.nan]), op.name)(*[1.0] * (len(op.arguments) - 1))
-    assert math.isnan(y.data)
-    assert math.isnan(quick.item())
+    for place in range(len(op.arguments)):
+        numbers = [2.0] * len(op.arguments)
+        numbers[place] = math.nan
+        slow, quick = [Value(n) for n in numbers], [fast.tensor([n]) for n in numbers]
+        assert math.isnan(getattr(slow[0], op.name)(*slow[1:]).data)
+        assert math.isnan(getattr(quick[0], op.name)(*quick[1:]).item())
 
 
 @EVERY_OP
@@ -143,10 +146,13 @@ def test_extremes_are_ieee_and_the_same_on_both_engines(op):
     extremes = [0.0, -0.0, 1.0, -1.0, 800.0, -800.0, 1e308, math.inf, -math.inf]
     points = [[a] for a in extremes] if len(op.arguments) == 1 else [[a, b] for a in extremes for b in extremes]
     for point in points:
-        slow = op.evaluate(*point)[0]
-        first, *rest = [fast.tensor([number], "float64") for number in point]
-        quick = getattr(first, op.name)(*rest).item()
-        assert slow == pytest.approx(quick, rel=1e-14, nan_ok=True), point
+        slow, slopes = op.evaluate(*point)
+        arguments = [fast.tensor([number], "float64", requires_grad=True) for number in point]
+        quick = getattr(arguments[0], op.name)(*arguments[1:])
+        quick.backward()
+        assert slow == pytest.approx(quick.item(), rel=1e-14, nan_ok=True), point
+        quick_slopes = [argument.grad.item() for argument in arguments]
+        assert list(slopes) == pytest.approx(quick_slopes, rel=1e-14, abs=1e-300, nan_ok=True), point
 
 
 def test_division_and_power_follow_ieee():

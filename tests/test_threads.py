@@ -1,5 +1,6 @@
 """Parallel kernels: used for large arrays, right from several Python threads at once, harmless after a fork."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -25,24 +26,25 @@ def test_large_arrays_go_to_all_cores_and_small_ones_do_not(monkeypatch):
     assert np.array_equal(y.data, np.maximum(LARGE, 0))
 
 
-def test_several_python_threads_at_once():
-    """Numba's own pool aborts the process when this is not guarded."""
-    x = fast.tensor(LARGE, requires_grad=True)
-    expected = np.tanh(LARGE)
-    wrong = []
-
-    def work():
-        for _ in range(20):
-            if not np.allclose(x.tanh().data, expected, rtol=1e-14):
-                wrong.append(threading.current_thread().name)
-
-    workers = [threading.Thread(target=work) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(timeout=60)
-    assert not any(worker.is_alive() for worker in workers)
-    assert wrong == []
+@pytest.mark.parametrize("layer", ["default", "workqueue"])
+def test_several_python_threads_at_once(layer):
+    """Numba's own pool, "workqueue", aborts the process when this is not guarded."""
+    code = f"""
+import sys, threading
+import numpy as np
+import fast
+numbers = np.linspace(-2, 2, {len(LARGE)})
+x, expected, right = fast.tensor(numbers), np.tanh(numbers), []
+def work():
+    for _ in range(20):
+        right.append(np.allclose(x.tanh().data, expected, rtol=1e-14))
+workers = [threading.Thread(target=work) for _ in range(4)]
+for worker in workers: worker.start()
+for worker in workers: worker.join()
+sys.exit(0 if right == [True] * 80 else 1)
+"""
+    environment = {**os.environ, "NUMBA_THREADING_LAYER": layer}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=120).returncode == 0
 
 
 def test_gradients_are_recorded_per_thread():
@@ -56,16 +58,20 @@ def test_gradients_are_recorded_per_thread():
     assert recorded == [True]
 
 
-def test_a_forked_child_can_go_on():
-    """OpenMP does not survive a fork: without care the child would be ended, or hang."""
+@pytest.mark.parametrize("used_by", ["x.tanh()", "users_own(np.ones(10))"])
+def test_a_forked_child_can_go_on(used_by):
+    """OpenMP does not survive a fork, whoever had started it: without care the child would be ended, or hang."""
     code = f"""
 import os, sys, warnings
+import numba
 import numpy as np
-import pytest
-from threadpoolctl import threadpool_info
 import fast
+def users_own(x):
+    for i in numba.prange(x.size):
+        x[i] = 2
+users_own = numba.njit(parallel=True)(users_own)
 x = fast.tensor(np.ones({len(LARGE)}))
-x.tanh()
+{used_by}
 warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks with threads; this is about surviving one
 child = os.fork()
 if child == 0:

@@ -95,6 +95,26 @@ def test_a_callback_can_stop_the_training():
     assert (len(history.loss), history.stopped) == (2, "enough")
 
 
+def test_a_callback_can_stop_in_the_middle_of_an_epoch():
+    class Impatient(nn.Callback):
+        def on_step_end(self, run):
+            run.history.stopped = "one is enough"
+
+    model = small()
+    history = nn.fit(model, (X, Y), nn.mse_loss, nn.SGD(model.parameters()), 9, batch_size=4, callbacks=[Impatient()])
+    assert len(history.step_loss) == 1
+
+
+def test_an_error_in_a_callback_is_not_hidden_by_another():
+    class Faulty(nn.Callback):
+        def on_train_begin(self, run):
+            raise KeyError("mine")
+
+    model = small()
+    with pytest.raises(KeyError, match="mine"):
+        nn.fit(model, (X, Y), nn.mse_loss, nn.SGD(model.parameters()), 1, callbacks=[Faulty(), nn.Progress()])
+
+
 def test_callbacks_hear_of_the_end_after_an_error():
     recorder, model = Recorder(), small()
     with pytest.raises(ValueError, match=r"prediction has shape \(16, 1\), the target \(16,\)"):
@@ -160,6 +180,82 @@ def test_adam(engine):
     )
 
 
+def test_the_update_can_be_written_by_hand(engine):
+    """As in PyTorch: within no_grad, `-=` writes into the parameter."""
+    model, same = small(engine, dtype="float64"), small(engine, dtype="float64")
+    x, y = engine.tensor(X), engine.tensor(Y)
+    for network in (model, same):
+        nn.mse_loss(network(x), y).backward()
+    nn.SGD(same.parameters(), lr=0.1).step()
+    with engine.no_grad():
+        for p in model.parameters():
+            p -= 0.1 * p.grad
+    for mine, theirs in zip(model.state_dict().values(), same.state_dict().values(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12)
+
+
+def test_outside_no_grad_a_new_tensor_takes_the_name(engine):
+    x = total = engine.tensor([1.0, 2.0], requires_grad=True)
+    total += x
+    assert total is not x
+    total.sum().backward()
+    assert np.asarray(x.grad).tolist() == [2.0, 2.0]
+
+
+def test_parameters_need_not_be_contiguous():
+    p = fast.tensor([[1.0, 2.0], [3.0, 4.0]]).T
+    p.requires_grad = True
+    for make in (nn.SGD, nn.Adam):
+        before = p.data.copy()
+        p.zero_grad()
+        p.sum().backward()
+        make([p], lr=0.5).step()
+        np.testing.assert_allclose(p.data, before - 0.5, atol=1e-6)
+
+
+def test_state_begins_with_the_first_gradient_of_each_parameter():
+    p, late = [fast.tensor([1.0], requires_grad=True) for _ in range(2)]
+    optimizer = nn.Adam([p, late], lr=1.0)
+    for step in range(10):
+        optimizer.zero_grad()
+        ((p + late) if step == 9 else p * 1.0).sum().backward()
+        optimizer.step()
+    assert late.item() == pytest.approx(0.0, abs=1e-6)  # a first step of Adam is lr long
+
+
+def test_adam_without_eps_divides_as_ieee_says(engine):
+    p = engine.tensor([1.0], requires_grad=True)
+    optimizer = nn.Adam([p], eps=0.0)
+    (p * 0.0).sum().backward()
+    optimizer.step()
+    assert math.isnan(p[0].item())
+
+
+def test_a_shared_layer_is_one_set_of_parameters(engine):
+    layer = nn.Linear(2, 2, engine=engine, seed=0)
+    model = nn.Sequential(layer, nn.Tanh(), layer)
+    assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias"]
+
+
+def test_a_module_can_be_replaced_or_removed():
+    model = nn.Sequential(nn.Linear(2, 2, engine=fast, seed=0), nn.ReLU())
+    setattr(model, "1", nn.Linear(2, 1, engine=fast, seed=1))
+    assert len(model.parameters()) == 4
+    setattr(model, "1", None)
+    assert len(model.parameters()) == 2
+
+
+def test_a_model_prints_its_layers():
+    assert repr(nn.MLP([2, 3, 1], "tanh", engine=fast)) == (
+        "MLP(\n  (0): Linear(2, 3)\n  (1): Tanh()\n  (2): Linear(3, 1)\n)"
+    )
+
+
+def test_a_single_number_can_be_used_as_one(engine):
+    loss = engine.tensor([1.0, 2.5]).mean()
+    assert (float(loss), f"{loss:.3f}", bool(loss)) == (1.75, "1.750", True)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Losses with numbers from the texts on training.
 
@@ -198,6 +294,8 @@ def test_the_two_curves_of_the_texts():
         ([1.0, 30.0, 1e9, 1e30], "diverged"),
         ([1.0, 0.5, math.nan, math.nan], "diverged"),
         ([1.0, 0.5, math.inf, 0.1], "diverged"),
+        ([1.0, math.inf], "diverged"),
+        ([1e-3, 1.0, 1e2, 1e5, 1e5], "diverged"),
         ([1.0, 0.3, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05], "just right"),
     ],
 )
@@ -234,6 +332,9 @@ def test_weights_that_do_not_fit_change_nothing(tmp_path):
     with pytest.raises(ValueError, match=r"2\.bias is missing; extra is unknown; 0\.weight has shape \(2, 2\)"):
         model.load_state_dict(state)
     (tmp_path / "broken").write_bytes(b"not a safetensors file")
+    refused = {**before, "2.bias": np.array(["text"])}
+    with pytest.raises(ValueError, match="bias holds <U4"):
+        model.load_state_dict(refused)
     with pytest.raises(ValueError, match="broken is not a whole safetensors file"):
         nn.load_weights(model, tmp_path / "broken")
     assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
@@ -243,6 +344,14 @@ def test_train_and_eval_reach_every_module():
     model = nn.Sequential(small(), nn.ReLU())
     assert not any(module.training for module in (model.eval(), *model._modules.values()))
     assert all(module.training for module in (model.train(), *model._modules.values()))
+
+
+def test_predict_leaves_the_mode_as_it_was():
+    model = small()
+    nn.predict(model.train(), X)
+    assert model.training
+    nn.predict(model.eval(), X)
+    assert not model.training
 
 
 def test_predict_in_batches_equals_predict_at_once(engine):
