@@ -129,8 +129,8 @@ assert accuracy > 0.9
 #
 # Each step moves the weights against the gradient, by the learning rate times its size. Too small, and training ends
 # before it gets anywhere. Too large, and each step overshoots by more than it gains, until the loss explodes. Between
-# the two lie rates that a network survives, but ruined: after the first jumps its ReLUs may be zero for every sample, so
-# that no gradient comes through them any more, and it gives the same answer to everything.
+# the two lie rates that a network survives, but ruined: after the first jumps its ReLUs may be zero for every sample,
+# so that no gradient comes through them any more, and it gives the same answer to everything.
 #
 # The verdicts in the figure are not opinions: `nn.diagnose_sweep` states the rules, and `reason` the numbers. "Settled"
 # is meant on a plain scale: on the logarithmic axis of the figure the best curves still go down, but by little.
@@ -158,7 +158,7 @@ assert {"too low", "just right", "diverged"} <= {verdict.name for verdict in ver
 for rate in rates:
     if verdicts[rate].name == "too high":
         answers = len(set(nn.predict(models[rate], moons).round(3).ravel().tolist()))
-        print(f"   the network trained at {rate:g} gives {answers} different answers to 200 points")
+        print(f"   distinct answers to the 200 points of the network trained at {rate:g}: {answers}")
 
 ax = viz.learning_rate_curves(histories)
 ax.set_title("Nine learning rates on two moons")

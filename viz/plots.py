@@ -46,8 +46,9 @@ def loss_curves(curves: Curve | Mapping[str, Curve], ax: Axes | None = None) -> 
 def learning_rate_curves(curves: Mapping[float, Curve], ax: Axes | None = None) -> Axes:
     """The loss of every step for several learning rates, each labelled with its verdict (see `nn.diagnose_sweep`).
 
-    Colours go from dark to light with the rate, line styles with the verdict. The frame ends a little above the first
-    losses; a cross marks where a curve that diverged has left it for the first time.
+    Colours go from dark to light with the rate, line styles with the verdict. Both axes are logarithmic, for what
+    diverges does so within a few steps. The frame ends a little above the first losses; a cross marks where a curve
+    that diverged leaves it.
 
     curves: learning rate to losses, or to a history.
     """
@@ -56,23 +57,30 @@ def learning_rate_curves(curves: Mapping[float, Curve], ax: Axes | None = None) 
     if not curves or not isinstance(curves, Mapping):
         raise ValueError("learning_rate_curves: there are no curves by learning rate; give {0.1: losses, ...}")
     ax = _axes(ax)
-    steps = {rate: c.step_loss if isinstance(c, History) else list(c) for rate, c in sorted(curves.items())}
-    verdicts = diagnose_sweep(steps)
-    firsts = [losses[0] for losses in steps.values() if np.isfinite(losses[0]) and losses[0] > 0]
-    inside_frame = [loss for losses in steps.values() for loss in losses if 0 < loss <= 3 * max(firsts, default=1.0)]
-    bottom, top = min(inside_frame, default=0.1), 3 * max(firsts, default=1.0)
-    colours = colormaps["viridis"](np.linspace(0, 0.9, len(steps)))
-    for (rate, losses), colour in zip(steps.items(), colours, strict=True):
-        verdict = verdicts[rate].name
-        inside = [min(loss, 10 * top) if np.isfinite(loss) else 10 * top for loss in losses]
+    losses = {rate: c.step_loss if isinstance(c, History) else list(c) for rate, c in sorted(curves.items())}
+    verdicts = diagnose_sweep(losses)
+    top = 3 * max((curve[0] for curve in losses.values() if 0 < curve[0] < np.inf), default=1.0)
+    bottom = min((loss for curve in losses.values() for loss in curve if 0 < loss <= top), default=top / 10) / 1.5
+    colours = colormaps["viridis"](np.linspace(0, 0.9, len(losses)))
+    for (rate, curve), colour in zip(losses.items(), colours, strict=True):
+        verdict, steps = verdicts[rate].name, np.arange(1, len(curve) + 1)
+        heights = np.minimum(curve, 1e9 * top)  # far above the frame, where infinity has a place too
         width = 2.5 if verdict == JUST_RIGHT else 1.5
-        ax.plot(inside, _STYLES[verdict], color=colour, linewidth=width, label=f"{rate:g}: {verdict}")
+        ax.plot(steps, heights, _STYLES[verdict], color=colour, linewidth=width, label=f"{rate:g}: {verdict}")
         if verdict == DIVERGED:
-            end = next((step for step, loss in enumerate(inside) if loss > top), len(inside) - 1)
-            ax.plot(end, top / 1.2, "X", color=colour, markersize=9, markeredgecolor="white", zorder=3)
-    ax.set(xlabel="step", ylabel="loss", yscale="log", ylim=(bottom / 1.5, top))
+            ax.plot(_crossing(steps, heights, top), top, "X", color=colour, markersize=10, clip_on=False, zorder=3)
+    ax.set(xlabel="step (the first is 1)", ylabel="loss", xscale="log", yscale="log", ylim=(bottom, top))
     ax.legend(title="learning rate", frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     return _plain(ax)
+
+
+def _crossing(steps: np.ndarray, heights: np.ndarray, top: float) -> float:
+    """The step, in fractions, at which a curve on logarithmic axes first crosses `top`."""
+    above = np.flatnonzero(heights > top)
+    if len(above) == 0 or above[0] == 0:
+        return float(steps[-1] if len(above) == 0 else steps[0])
+    pair = slice(above[0] - 1, above[0] + 1)
+    return float(np.exp(np.interp(np.log(top), np.log(heights[pair]), np.log(steps[pair]))))
 
 
 def decision_boundary(
