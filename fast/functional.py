@@ -158,10 +158,10 @@ _LINEAR = Rule("linear", _linear_grad)
 
 def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     """x (..., in) times weight (out, in), transposed, plus bias (out,)."""
-    offset = np.empty(0, weight.dtype) if bias is None else _contiguous(bias)
+    offset = np.empty(0, weight.dtype) if bias is None else np.ascontiguousarray(bias)
     y = np.empty((*x.shape[:-1], weight.shape[0]), weight.dtype)
     kernels = linear_kernels.linear, linear_kernels.linear_parallel
-    _run_product(kernels, y.size * x.shape[-1], _rows(x), _contiguous(weight), offset, _rows(y))
+    _run_product(kernels, y.size * x.shape[-1], _rows(x), np.ascontiguousarray(weight), offset, _rows(y))
     return y
 
 
@@ -173,7 +173,14 @@ def _product_grad(grad: np.ndarray, x: np.ndarray, weight: np.ndarray, needed: S
         for place, shape in enumerate(shapes)
     )
     kernels = linear_kernels.linear_grad, linear_kernels.linear_grad_parallel
-    arrays = _rows(grad), _rows(x), _contiguous(weight), grad_x.reshape(-1, x.shape[-1]), grad_weight, grad_bias
+    arrays = (
+        _rows(grad),
+        _rows(x),
+        np.ascontiguousarray(weight),
+        grad_x.reshape(-1, x.shape[-1]),
+        grad_weight,
+        grad_bias,
+    )
     _run_product(kernels, grad.size * x.shape[-1], *arrays)
     return [g if wanted else None for g, wanted in zip((grad_x, grad_weight, grad_bias), needed, strict=False)]
 
@@ -259,7 +266,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """The mean of -log_softmax(logits)[label], for logits (N, C) and integer labels (N,)."""
     checks.class_labels(logits, labels, ())
     grad = np.empty(logits.shape, logits.data.dtype)
-    loss, known = losses.cross_entropy(_contiguous(logits.data), _contiguous(labels.data), grad)
+    loss, known = losses.cross_entropy(np.ascontiguousarray(logits.data), np.ascontiguousarray(labels.data), grad)
     if not known:
         checks.class_labels(logits, labels, labels.tolist())
     return record(_CROSS_ENTROPY, np.array(loss, grad.dtype), (logits,), saved=grad)
@@ -321,14 +328,15 @@ def sgd_step(
 
     Parameters without a gradient stay where they are.
     """
-    buffers = state.get("momentum_buffer") or state.setdefault("momentum_buffer", [None] * len(parameters))
+    buffers = state.setdefault("momentum_buffer", [None] * len(parameters))
     for i, p in enumerate(parameters):
         if p._grad is not None:
-            first = buffers[i] is None
-            if first:
-                buffers[i] = _zeros(p)
             numbers, grad = _numbers(p), _flat(p._grad)
-            optimizers.sgd(numbers, grad, buffers[i], first, lr, momentum, dampening, weight_decay, nesterov)
+            first = buffers[i] is None
+            if momentum and first:
+                buffers[i] = np.zeros_like(numbers)
+            buffer = buffers[i] if momentum else grad  # which the kernel then leaves alone
+            optimizers.sgd(numbers, grad, buffer, first, lr, momentum, dampening, weight_decay, nesterov)
 
 
 def adam_step(
@@ -346,10 +354,10 @@ def adam_step(
     steps, means, squares = state["step"], state["exp_avg"], state["exp_avg_sq"]
     for i, p in enumerate(parameters):
         if p._grad is not None:
-            if steps[i] is None:
-                steps[i], means[i], squares[i] = 0, _zeros(p), _zeros(p)
-            steps[i] += 1
             numbers, grad = _numbers(p), _flat(p._grad)
+            if steps[i] is None:
+                steps[i], means[i], squares[i] = 0, np.zeros_like(numbers), np.zeros_like(numbers)
+            steps[i] += 1
             optimizers.adam(numbers, grad, means[i], squares[i], steps[i], lr, *betas, eps, weight_decay)
 
 
@@ -360,16 +368,8 @@ def _numbers(parameter: Tensor) -> np.ndarray:
     return parameter.data.reshape(-1)
 
 
-def _zeros(parameter: Tensor) -> np.ndarray:
-    return np.zeros(parameter.data.size, parameter.data.dtype)
-
-
 # ----------------------------------------------------------------------------------------------------------------------
-# Arrays as kernels take them.
-
-
-def _contiguous(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array)
+# Arrays as kernels take them: contiguous, copied where they are not.
 
 
 def _flat(array: np.ndarray) -> np.ndarray:

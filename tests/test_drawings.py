@@ -56,6 +56,16 @@ def test_plain_nodes_and_edges():
     assert edges[6] == viz.Edge("n6", "n7")  # from a constant
 
 
+def test_an_edge_shows_the_branch_that_applied():
+    def formulas(result):
+        return [(edge.formula, edge.slope) for edge in viz.trace(result)[1]]
+
+    assert formulas(Value(2.0).relu()) == [("1", "1")]
+    assert formulas(Value(-2.0).leaky_relu()) == [("0.01", "0.01")]
+    assert formulas(Value(2.0).maximum(Value(2.0))) == [("0.5", "0.5"), ("0.5", "0.5")]
+    assert formulas(Value(0.0).abs()) == [("0", "0")]
+
+
 def test_a_value_used_twice_is_drawn_with_two_edges():
     x = Value(3.0)
     _, edges = viz.trace(x * x)
