@@ -73,13 +73,14 @@ def our_step(engine_name: str, demo: dict) -> Callable[[], float]:
         rows = [next(neurons) for _ in range(bias.shape[0])]
         weight.copy_([row[:-1] for row in rows])
         bias.copy_([row[-1] for row in rows])
-    optimizer = nn.SGD(model.parameters(), lr=LEARNING_RATE)
-    x = np.array(demo["x"], model.parameters()[0].dtype)
+    parameters = model.parameters()
+    optimizer = nn.SGD(parameters, lr=LEARNING_RATE)
+    x = np.array(demo["x"], parameters[0].dtype)
     y = np.array(demo["y"], x.dtype).reshape(-1, 1)
 
     def step() -> float:
         inputs, targets = engine.as_tensor(x), engine.as_tensor(y)
-        total = nn.hinge_loss(model(inputs), targets) + ALPHA * nn.l2_penalty(model.parameters())
+        total = nn.hinge_loss(model(inputs), targets) + ALPHA * nn.l2_penalty(parameters)
         optimizer.zero_grad()
         total.backward()
         optimizer.step()

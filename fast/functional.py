@@ -131,7 +131,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
 def _matmul_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     a, b = node.parents
-    grad_a, grad_b = _product_grad(grad, a.data, b.data.T, (a.requires_grad, b.requires_grad))
+    grad_a, grad_b, _ = _product_grad(grad, a.data, b.data.T, (a.requires_grad, b.requires_grad, False))
     return grad_a, None if grad_b is None else grad_b.T
 
 
@@ -149,8 +149,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _linear_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    needed = [parent.requires_grad for parent in node.parents]
-    return _product_grad(grad, node.parents[0].data, node.parents[1].data, needed)
+    x, weight, *bias = node.parents
+    needed = x.requires_grad, weight.requires_grad, bool(bias) and bias[0].requires_grad
+    return _product_grad(grad, x.data, weight.data, needed)[: len(node.parents)]
 
 
 _LINEAR = Rule("linear", _linear_grad)
@@ -165,24 +166,18 @@ def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) 
     return y
 
 
-def _product_grad(grad: np.ndarray, x: np.ndarray, weight: np.ndarray, needed: Sequence[bool]) -> Gradients:
-    """The gradients of x, weight and, if there are three of them, bias; where `needed`."""
-    shapes = (x.shape, weight.shape, weight.shape[:1])
-    grad_x, grad_weight, grad_bias = (
-        np.empty(shape if place < len(needed) and needed[place] else (0,) * len(shape), grad.dtype)
-        for place, shape in enumerate(shapes)
-    )
+def _product_grad(
+    grad: np.ndarray, x: np.ndarray, weight: np.ndarray, needed: tuple[bool, bool, bool]
+) -> tuple[np.ndarray | None, ...]:
+    """The gradients of x, weight and bias, where `needed`; arrays of length 0 tell the kernel what is not."""
+    dtype = grad.dtype
+    grad_x = np.empty(x.shape if needed[0] else (0, x.shape[-1]), dtype)
+    grad_weight = np.empty(weight.shape if needed[1] else (0, 0), dtype)
+    grad_bias = np.empty(weight.shape[:1] if needed[2] else (0,), dtype)
     kernels = linear_kernels.linear_grad, linear_kernels.linear_grad_parallel
-    arrays = (
-        _rows(grad),
-        _rows(x),
-        np.ascontiguousarray(weight),
-        grad_x.reshape(-1, x.shape[-1]),
-        grad_weight,
-        grad_bias,
-    )
+    arrays = _rows(grad), _rows(x), np.ascontiguousarray(weight), _rows(grad_x), grad_weight, grad_bias
     _run_product(kernels, grad.size * x.shape[-1], *arrays)
-    return [g if wanted else None for g, wanted in zip((grad_x, grad_weight, grad_bias), needed, strict=False)]
+    return grad_x if needed[0] else None, grad_weight if needed[1] else None, grad_bias if needed[2] else None
 
 
 def _run_product(kernels: tuple[Callable, Callable], work: int, *arrays: np.ndarray) -> None:

@@ -51,17 +51,15 @@ def linear_shapes(x: Any, weight: Any, bias: Any | None) -> None:
     """x (..., in), weight (out, in), bias (out,)."""
     one_engine("linear", weight, x, *([] if bias is None else [bias]))
     quantities("linear", x, weight)
-    if 0 in weight.shape:
-        raise ValueError(f"linear: weight has shape {weight.shape}; a layer needs at least one input and one output")
-    if len(weight.shape) != 2 or not x.shape or x.shape[-1] != weight.shape[1]:
+    inputs, matrix = x.shape, weight.shape
+    if len(matrix) != 2 or not inputs or inputs[-1] != matrix[1]:
         raise ValueError(
-            f"linear: x has shape {x.shape}, weight {weight.shape}; "
-            "x must be (..., in) and weight (out, in) with the same in"
+            f"linear: x has shape {inputs}, weight {matrix}; x must be (..., in) and weight (out, in) with the same in"
         )
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ValueError(
-            f"linear: bias has shape {bias.shape}, weight {weight.shape}; the bias must be ({weight.shape[0]},)"
-        )
+    if 0 in matrix:
+        raise ValueError(f"linear: weight has shape {matrix}; a layer needs at least one input and one output")
+    if bias is not None and bias.shape != matrix[:1]:
+        raise ValueError(f"linear: bias has shape {bias.shape}, weight {matrix}; the bias must be ({matrix[0]},)")
 
 
 def matmul_shapes(a: Any, b: Any) -> None:
