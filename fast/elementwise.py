@@ -74,7 +74,7 @@ def total(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
     It is kept in float64: along any axis but the last NumPy adds one by one, and float32 would lose digits with every
     million of elements.
     """
-    return array.sum(axis=axes, keepdims=True, dtype=np.float64).astype(array.dtype)
+    return np.asarray(array.sum(axis=axes, keepdims=True, dtype=np.float64), array.dtype)
 
 
 def _stretch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

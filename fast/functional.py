@@ -7,10 +7,8 @@ Each function stands above the rule that takes its gradient back. Names, argumen
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 
 from fast import elementwise, threads
@@ -73,7 +71,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         if not isinstance(part, int | np.integer | slice) or isinstance(part, bool):
             raise TypeError(f"index {part!r:.80} of type {type(part).__name__}; use integers and slices")
     try:
-        data = np.asarray(x.data[index])
+        data = x.data[(*parts, ...)]  # the dots keep a single element a view of the memory
     except IndexError as error:
         raise IndexError(f"index {index} does not fit the shape {x.shape}: {error}") from None
     return record(_GETITEM, data, (x,), saved=index)
@@ -185,8 +183,7 @@ def _run_product(kernels: tuple[Callable, Callable], work: int, *arrays: np.ndar
     if work <= threads.PRODUCT:
         serial(*arrays)
     else:
-        with threads.one_blas_thread():
-            threads.launch(serial, partial(parallel, numba.get_num_threads()), *arrays)
+        threads.launch_product(serial, parallel, *arrays)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -278,7 +275,7 @@ def l2_penalty(parameters: Sequence[Tensor]) -> Tensor:
 
 def _l2_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     twice = 2 * grad.item()
-    return [p.data * p.data.dtype.type(twice) if p.requires_grad else None for p in node.parents]
+    return [np.asarray(p.data * p.data.dtype.type(twice)) if p.requires_grad else None for p in node.parents]
 
 
 _L2 = Rule("l2_penalty", _l2_grad)
@@ -297,7 +294,7 @@ def _loss(rule: Rule, kernel: Callable[..., tuple[float, bool]], prediction: Ten
 
 
 def _loss_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    return (node.saved * grad,)
+    return (np.asarray(node.saved * grad),)
 
 
 _MSE, _HINGE = Rule("mse_loss", _loss_grad), Rule("hinge_loss", _loss_grad)

@@ -230,8 +230,10 @@ def _as_array(data: Any, dtype: str | None) -> np.ndarray:
     if dtype is None:
         known = isinstance(data, np.ndarray | np.generic | Tensor) and array.dtype.name in (float32, float64)
         dtype = array.dtype.name if known else int64 if array.dtype.kind in "iu" else float32
-    if dtype == int64 and array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise checks.no_integer(array[~np.isfinite(array)].flat[0])
+    if dtype == int64 and array.dtype.kind in "fu":
+        outside = ~(np.abs(array) < 2.0**63)
+        if outside.any():
+            raise checks.no_integer(array[outside].flat[0])
     return array.astype(dtype, copy=False)
 
 

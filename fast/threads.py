@@ -19,6 +19,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+import numba
 from threadpoolctl import LibController, ThreadpoolController
 
 #: Elements from which a loop of plain arithmetic, or of exponentials and the like, is worth starting on all cores.
@@ -38,8 +39,16 @@ def launch(serial: Callable[..., Any], parallel: Callable[..., Any], *arguments:
         return parallel(*arguments)
 
 
+def launch_product(serial: Callable[..., Any], parallel: Callable[..., Any], *arguments: Any) -> Any:
+    """`launch` for kernels that call BLAS; `parallel` is told first in how many blocks to cut its work."""
+    if _forked:
+        return serial(*arguments)
+    with _lock, _one_blas_thread():
+        return parallel(numba.get_num_threads(), *arguments)
+
+
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
+def _one_blas_thread() -> Iterator[None]:
     """Give the BLAS that kernels call one thread, for this moment; the user's own products keep theirs."""
     libraries = _blas()
     before = [library.get_num_threads() for library in libraries]

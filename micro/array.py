@@ -10,11 +10,10 @@ The names, the shapes and the rules are those of `fast.Tensor` and of PyTorch.
 from __future__ import annotations
 
 import array as stdlib_array
-import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from micro import checks
@@ -57,11 +56,11 @@ class Array(Vocabulary):
         return f"tensor({self.tolist()})"
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([_wrap(row) for row in self.values])
+        return iter([wrap(row) for row in self.values])
 
     def __getitem__(self, index: int | slice | tuple[int | slice, ...]) -> Any:
         """`x[i]`, `x[i, j]`, `x[:, j]`: integers and slices."""
-        return _wrap(_index(self.values, index if isinstance(index, tuple) else (index,), self.shape))
+        return wrap(_index(self.values, index if isinstance(index, tuple) else (index,), self.shape))
 
     @staticmethod
     def _apply(op: Op, *arguments: Any) -> Any:
@@ -73,7 +72,7 @@ class Array(Vocabulary):
         shape = checks.broadcast_shape(op.symbol, *[operand.shape for operand in operands])
         nested = [operand.values if isinstance(operand, Array) else operand for operand in operands]
         stretched = [_stretch(x, operand.shape, shape) for x, operand in zip(nested, operands, strict=True)]
-        return _wrap(_zip(partial(Value._apply, op), shape, *stretched))
+        return wrap(_zip(partial(Value._apply, op), shape, *stretched))
 
     @property
     def dtype(self) -> str:
@@ -129,6 +128,7 @@ class Array(Vocabulary):
 
     def backward(self, gradient: Any = None) -> None:
         """Backpropagate from all elements; `gradient` has the same shape, and may be left out for a single element."""
+        checks.quantities("backward", self)
         roots = list(self.flat())
         if gradient is None:
             checks.scalar("backward", self.shape)
@@ -166,7 +166,7 @@ def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> 
             raise checks.no_gradient()
         return Array(_map(_as_integer, nested))
     values = _map(Value, nested)
-    return Array(values, requires_grad) if isinstance(values, list) or requires_grad else values
+    return Array(values, requires_grad) if isinstance(values, list) else values
 
 
 def _is_integer(number: Any) -> bool:
@@ -174,9 +174,11 @@ def _is_integer(number: Any) -> bool:
 
 
 def _as_integer(number: Any) -> int:
-    if not (isinstance(number, int | float) and math.isfinite(number)):
+    if not isinstance(number, Real):
+        raise TypeError(f"tensor needs numbers, got {number!r:.80} of type {type(number).__name__}")
+    if not abs(float(number)) < 2**63:
         raise checks.no_integer(number)
-    return int(number)
+    return int(number if isinstance(number, Integral) else float(number))
 
 
 def as_tensor(data: Any, dtype: str | None = None) -> Any:
@@ -184,7 +186,7 @@ def as_tensor(data: Any, dtype: str | None = None) -> Any:
     return tensor(data, dtype)
 
 
-def _wrap(values: Any) -> Any:
+def wrap(values: Any) -> Any:
     """Nested lists as an Array; a single element as itself."""
     return Array(values) if isinstance(values, list) else values
 

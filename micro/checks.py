@@ -6,6 +6,7 @@ Each function names the operation and the argument at fault, shows the shapes or
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
 from typing import Any
 
 Shape = tuple[int, ...]
@@ -116,16 +117,18 @@ def _each(name: str, argument: str, numbers: Sequence[float], problem: str, good
 
 def dimension(name: str, dim: int, shape: Shape) -> int:
     """`dim`, counted from the left; a negative one counts from the right."""
-    if not isinstance(dim, int) or isinstance(dim, bool):
+    if not isinstance(dim, Integral) or isinstance(dim, bool):
         raise TypeError(f"{name}: dim={dim!r}; give one dimension, a whole number, or None for all")
     if not -len(shape) <= dim < len(shape):
         raise IndexError(f"{name}: dim={dim}, but shape {shape} has {len(shape)} dimensions")
-    return dim % len(shape)
+    return int(dim) % len(shape)
 
 
 def new_shape(old: Shape, new: Sequence[Any]) -> Shape:
     """`new`, lengths or a tuple of them, with a length of -1 filled in."""
     new = tuple(new[0] if len(new) == 1 and isinstance(new[0], tuple | list) else new)
+    if not all(isinstance(length, Integral) for length in new):
+        raise TypeError(f"reshape: the shape {new} must be made of whole numbers")
     count, known = _product(old), _product(length for length in new if length != -1)
     if new.count(-1) == 1 and known and count % known == 0:
         new = tuple(count // known if length == -1 else length for length in new)

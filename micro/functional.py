@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from micro import checks
-from micro.array import Array, flatten, regroup, tensor
+from micro.array import Array, flatten, regroup, tensor, wrap
 from micro.ops import divide
 from micro.value import Value
 from micro.vocabulary import float32, float64
@@ -35,7 +35,7 @@ def to(x: Array, dtype: str) -> Array:
 
 def reshape(x: Array, *shape: int) -> Array:
     """The same elements, in reading order, in another shape; one length may be -1."""
-    return Array(regroup(x.flat(), checks.new_shape(x.shape, shape)))
+    return wrap(regroup(x.flat(), checks.new_shape(x.shape, shape)))
 
 
 def transpose(x: Array) -> Array:
@@ -76,8 +76,7 @@ def _reduce(name: str, function: Callable[[list[Any]], Any], x: Array, dim: int 
         dim = checks.dimension(name, dim, x.shape)
         result = _along(lambda line: [function(line)], x.values, x.shape, dim)
         shape = [*x.shape[:dim], *([1] if keepdim else []), *x.shape[dim + 1 :]]
-    values = regroup(iter(flatten(result)), tuple(shape))
-    return Array(values) if shape else values
+    return wrap(regroup(iter(flatten(result)), tuple(shape)))
 
 
 def _along(function: Callable[[list[Any]], list[Any]], nested: list[Any], shape: checks.Shape, dim: int) -> list[Any]:
@@ -190,6 +189,7 @@ def binary_cross_entropy(prediction: Array, target: Array) -> Value:
     checks.same_shape("binary_cross_entropy", prediction, target)
     checks.loss_arguments("binary_cross_entropy", flatten(prediction.tolist()), flatten(target.tolist()))
     smallest = math.exp(-100)
+    target = to(target, float64)
     yes, no = prediction.maximum(smallest).log(), (1 - prediction).maximum(smallest).log()
     return -mean(target * yes + (1 - target) * no)
 

@@ -23,15 +23,16 @@ Nothing here knows calculus: the slopes come from the table in `ops.py`.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from numbers import Real
 from typing import Any
 
 from micro.ops import Op
-from micro.vocabulary import Elementwise, Vocabulary, float64, grad_mode
+from micro.vocabulary import Vocabulary, float64, grad_mode
 
 
-class Value(Elementwise):
+class Value(Vocabulary):
     """A scalar in a graph.
 
     data: the number, a Python float.
@@ -112,6 +113,11 @@ class Value(Elementwise):
         """The number: what `tolist` of a tensor without dimensions is."""
         return self.data
 
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """How `numpy.asarray` reads the number, without this package importing NumPy."""
+        return {"shape": (), "typestr": "<f8", "data": array("d", [self.data]), "version": 3}
+
     def copy_(self, number: float) -> Value:
         """Overwrite the number; returns itself."""
         self.data = float(number)
@@ -170,14 +176,14 @@ def backpropagate(roots: Sequence[Value], gradients: Iterable[float]) -> None:
 def _apply_mixed(op: Op, arguments: tuple[Any, ...]) -> Any:
     """Where not all arguments are Values: an Array spreads the operation over its elements, a number is a Constant."""
     for argument in arguments:
-        if isinstance(argument, Vocabulary):
+        if isinstance(argument, Vocabulary) and not isinstance(argument, Value):
             return argument._apply(op, *arguments)
     return Value._apply(op, *[as_operand(op, argument) for argument in arguments])
 
 
 def as_operand(op: Op, operand: Any) -> Any:
     """`operand` as something that has a place in the graph: a plain number becomes a Constant."""
-    if isinstance(operand, Elementwise):
+    if isinstance(operand, Vocabulary):
         return operand
     if isinstance(operand, Real):
         return Constant(float(operand))

@@ -104,6 +104,9 @@ class Elementwise:
     def __itruediv__(self, other: Any) -> Any:
         return self._update(self / other)
 
+    def __ipow__(self, other: Any) -> Any:
+        return self._update(self**other)
+
     def _update(self, result: Any) -> Any:
         """What `x += 1` means: within `no_grad` x gets new numbers, else the name x gets a new tensor in the graph."""
         return result if grad_mode.recording else self.copy_(result)

@@ -31,8 +31,10 @@ def check_numbers(name: str, numbers: Any) -> np.ndarray:
         array = np.asarray(numbers)
     except ValueError as error:
         raise ValueError(f"{name} has rows of different lengths; NumPy says: {error}") from None
+    if array.dtype == object and all(isinstance(item, Real) for item in array.flat):
+        array = array.astype(float)  # as a table with columns of several types gives it
     if array.dtype.kind not in "biuf":
-        first = next((item for item in array.flat if not isinstance(item, Real)), None)
+        first = next((item for item in array.flat if not isinstance(item, Real)), array.dtype)
         raise TypeError(
             f"{name} holds {first!r:.80}, which is not a number; encode it first (scikit-learn has encoders)"
         )
@@ -63,6 +65,14 @@ def check_count(name: str, count: Any, otherwise: str = "") -> int:
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
         raise ValueError(f"{name}={count!r}; give a whole number of at least 1{otherwise}")
     return int(count)
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """A generator of random numbers from a seed, or the one given."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"seed={seed!r:.80}; give a whole number of 0 or more, or a generator ({error})") from None
 
 
 def batches(rows: int, batch_size: int, random: np.random.Generator | None = None) -> Iterator[np.ndarray]:

@@ -62,9 +62,8 @@ def diagnose(losses: Sequence[float]) -> Verdict:
     if late > STILL_FALLING * fall or fall == 0:
         share = late / fall if fall else 1.0
         return Verdict(TOO_LOW, f"the loss is still falling: {share:.0%} of its fall came in the last quarter")
-    return Verdict(
-        JUST_RIGHT, f"the loss fell from {first:.3g} to {losses[-1]:.3g}, and only {late / fall:.0%} of that came late"
-    )
+    share = max(late / fall, 0)
+    return Verdict(JUST_RIGHT, f"the loss fell from {first:.3g} to {losses[-1]:.3g}, only {share:.0%} of that late")
 
 
 def diagnose_sweep(curves: Mapping[float, Sequence[float]]) -> dict[float, Verdict]:
@@ -73,7 +72,12 @@ def diagnose_sweep(curves: Mapping[float, Sequence[float]]) -> dict[float, Verdi
     With others to compare, a rate that did not get as far as the best is too low if it is smaller than the best one,
     and too high if it is larger. The others are judged each by its own curve.
     """
-    verdicts = {rate: diagnose(losses) for rate, losses in curves.items()}
+    verdicts = {}
+    for rate, losses in curves.items():
+        try:
+            verdicts[rate] = diagnose(losses)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"learning rate {rate}: {error}") from None
     falls = {rate: _fall(losses) for rate, losses in curves.items() if verdicts[rate].name != DIVERGED}
     best = max(falls, key=lambda rate: falls[rate], default=math.nan)
     for rate, fall in falls.items():

@@ -6,7 +6,7 @@ tensors that they are given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -66,6 +66,21 @@ class Engine(Protocol):
     def as_tensor(self, data: Any, dtype: str | None = None) -> Tensor: ...
 
     def no_grad(self) -> AbstractContextManager[None]: ...
+
+
+def check_parameters(name: str, parameters: Iterable[Tensor]) -> list[Tensor]:
+    """The parameters as a list of tensors of one engine, none of them twice."""
+    found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    for parameter in found:
+        if getattr(parameter, "engine", None) is None or parameter.dtype == "int64":
+            raise TypeError(f"{name}: {parameter!r:.80} is not a parameter; give model.parameters()")
+        if parameter.engine is not found[0].engine:
+            raise TypeError(f"{name}: the parameters belong to different engines; give those of one model")
+    if len({id(parameter) for parameter in found}) < len(found):
+        raise ValueError(f"{name}: a parameter is given twice and would count twice; give model.parameters()")
+    if not found:
+        raise ValueError(f"{name}: there are no parameters; give model.parameters()")
+    return found
 
 
 def check_engine(engine: Any) -> Engine:

@@ -5,9 +5,9 @@ They belong to the engine of the prediction; these are their names without the e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from nn.engine import Tensor
+from nn.engine import Tensor, check_parameters
 
 
 def mse_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -35,8 +35,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.engine.functional.cross_entropy(logits, labels)
 
 
-def l2_penalty(parameters: Sequence[Tensor]) -> Tensor:
+def l2_penalty(parameters: Iterable[Tensor]) -> Tensor:
     """The sum of the squares of all parameters; times a small factor, it is added to a loss to keep weights small."""
-    if not parameters:
-        raise ValueError("l2_penalty: there are no parameters; give model.parameters()")
-    return parameters[0].engine.functional.l2_penalty(parameters)
+    found = check_parameters("l2_penalty", parameters)
+    return found[0].engine.functional.l2_penalty(found)

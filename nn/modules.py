@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.data import check_count
+from nn.data import check_count, generator
 from nn.engine import Engine, Tensor, check_engine
 
 #: A seed, or a generator that goes on where the layer before has stopped.
@@ -36,8 +36,8 @@ class Module:
             if "_modules" not in vars(self):
                 raise AttributeError(f"{type(self).__name__}: call super().__init__() before setting {name!r}")
             self._modules[name] = value
-            for inner_name, parameter in value.named_parameters():
-                parameter.label = f"{name}.{inner_name}"
+            for full_name, parameter in self.named_parameters():
+                parameter.label = full_name
         elif "_modules" in vars(self):
             self._modules.pop(name, None)  # another thing takes the name of a module
         super().__setattr__(name, value)
@@ -158,7 +158,7 @@ class Linear(Module):
         for name, size in (("in_features", in_features), ("out_features", out_features)):
             check_count(f"Linear: {name}", size)
         self.in_features, self.out_features = in_features, out_features
-        random = np.random.default_rng(seed)
+        random = generator(seed)
         bound = 1 / math.sqrt(in_features)
 
         def uniform(*shape: int) -> Tensor:
@@ -283,11 +283,11 @@ class MLP(Sequential):
         seed: Seed = 0,
         dtype: str | None = None,
     ) -> None:
-        if activation not in ACTIVATIONS:
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
             raise ValueError(f"activation={activation!r} is unknown; known are {', '.join(ACTIVATIONS)}")
         if not isinstance(sizes, Sequence) or len(sizes) < 2:
-            raise ValueError(f"MLP: sizes={sizes!r}; give at least the input and the output width, as in [2, 16, 1]")
-        random = np.random.default_rng(seed)
+            raise ValueError(f"MLP: sizes={sizes!r}; give a list, from the input to the output width, as in [2, 16, 1]")
+        random = generator(seed)
         modules: list[Module] = []
         for inputs, outputs in pairwise(sizes):
             modules += [Linear(inputs, outputs, engine=engine, seed=random, dtype=dtype), ACTIVATIONS[activation]()]

@@ -8,11 +8,11 @@ optimizer.step()
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
-from nn.engine import Tensor
+from nn.engine import Tensor, check_parameters
 
 
 class Optimizer:
@@ -24,10 +24,10 @@ class Optimizer:
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
         name = type(self).__name__
-        self.parameters = _check_parameters(name, parameters)
+        self.parameters = check_parameters(name, parameters)
         if not (isinstance(lr, Real) and 0 < lr < math.inf):
             raise ValueError(f"{name}: lr={lr!r}; the learning rate must be a positive number, such as 0.01")
-        self.lr: float = lr
+        self.lr: float = float(lr)
         self.state: dict[str, Any] = {}
 
     def zero_grad(self) -> None:
@@ -61,7 +61,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
     ) -> None:
         super().__init__(parameters, lr)
-        _not_negative("SGD", momentum=momentum, weight_decay=weight_decay)
+        _not_negative("SGD", momentum=momentum, dampening=dampening, weight_decay=weight_decay)
         if nesterov and (momentum == 0 or dampening != 0):
             raise ValueError(f"SGD: nesterov needs a momentum, and no dampening; got {momentum=}, {dampening=}")
         self.momentum = momentum
@@ -101,8 +101,9 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(parameters, lr)
         _not_negative("Adam", eps=eps, weight_decay=weight_decay)
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"Adam: betas={betas}; give two numbers, each at least 0 and below 1")
+        numbers = isinstance(betas, Sequence) and all(isinstance(beta, Real) for beta in betas)
+        if not numbers or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"Adam: betas={betas!r}; give two numbers, each at least 0 and below 1")
         self.betas = betas
         self.eps = eps
         self.weight_decay = weight_decay
@@ -113,22 +114,7 @@ class Adam(Optimizer):
         )
 
 
-def _check_parameters(name: str, parameters: Iterable[Tensor]) -> list[Tensor]:
-    """The parameters as a list of tensors of one engine, none of them twice."""
-    found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
-    for parameter in found:
-        if getattr(parameter, "engine", None) is None:
-            raise TypeError(f"{name}: {parameter!r:.80} is not a parameter; give model.parameters()")
-        if parameter.engine is not found[0].engine:
-            raise TypeError(f"{name}: the parameters belong to different engines; give those of one model")
-    if len({id(parameter) for parameter in found}) < len(found):
-        raise ValueError(f"{name}: a parameter is given twice and would be moved twice; give model.parameters()")
-    if not found:
-        raise ValueError(f"{name}: there are no parameters; give model.parameters()")
-    return found
-
-
 def _not_negative(name: str, **settings: float) -> None:
     for setting, value in settings.items():
-        if not (isinstance(value, Real) and value >= 0):
-            raise ValueError(f"{name}: {setting}={value}; it must be 0 or more")
+        if not (isinstance(value, Real) and 0 <= value < math.inf):
+            raise ValueError(f"{name}: {setting}={value!r}; it must be a number of 0 or more")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nn.callbacks import Callback
-from nn.data import Data, batches, check_batch_size, check_count, check_data, check_numbers
+from nn.data import Data, batches, check_batch_size, check_count, check_data, check_numbers, generator
 from nn.engine import Engine, Tensor
 from nn.history import History, Run
 from nn.modules import Module, first_parameter
@@ -51,14 +51,15 @@ def fit(
     shuffle, seed: whether the samples are shuffled for each epoch, and the seed of that.
 
     A loss that is infinite or not a number ends the training: the history says at which step, and a DivergenceWarning
-    says so too. Bad data raise ValueError or TypeError before anything is trained.
+    says so too. Data that are no finite numbers raise ValueError or TypeError before anything is trained; targets that
+    the loss does not take, when their batch comes.
     """
     _check_arguments(model, loss, optimizer, callbacks)
     samples = _prepare("data", data, model)
     held_out = None if validation is None else _prepare("validation", validation, model)
     batch_size = check_batch_size(batch_size, len(samples[0]))
     check_count("epochs", epochs)
-    random = np.random.default_rng(seed) if shuffle else None
+    random = generator(seed) if shuffle else None
     run = Run(model, optimizer, epochs)
     history = run.history
     with ExitStack() as stack:  # whatever happens, a callback that has begun is told of the end
@@ -74,11 +75,14 @@ def fit(
             for callback in callbacks:
                 callback.on_epoch_end(run)
     if history.diverged_at is not None:
-        advice = f"try a learning rate below {optimizer.lr:g}"
-        if history.diverged_at == 0:
-            advice = "nothing was learned yet, so look at the loss function and at the size of the numbers in the data"
-        warnings.warn(f"{history.stopped}; {advice}", DivergenceWarning, stacklevel=2)
+        warnings.warn(f"{history.stopped}; {_advice(history, optimizer)}", DivergenceWarning, stacklevel=2)
     return history
+
+
+def _advice(history: History, optimizer: Optimizer) -> str:
+    if history.diverged_at == 0:
+        return "nothing was learned yet, so look at the loss function and at the size of the numbers in the data"
+    return f"try a learning rate below {optimizer.lr:g}"
 
 
 def _train_step(model: Module, inputs: Tensor, targets: Tensor, loss: Loss, optimizer: Optimizer) -> float:
@@ -137,6 +141,7 @@ def predict(model: Module, x: Any, batch_size: int | None = None) -> np.ndarray:
 
     batch_size: samples at a time; None, the default, takes all at once.
     """
+    _check_model("predict", model)
     samples = check_numbers("x", x).astype(first_parameter(model).dtype)
     batch_size = check_batch_size(batch_size, len(samples))
     with _evaluating(model) as engine:
@@ -157,8 +162,7 @@ def _evaluating(model: Module) -> Iterator[Engine]:
 
 
 def _check_arguments(model: Any, loss: Any, optimizer: Any, callbacks: Any) -> None:
-    if not isinstance(model, Module):
-        raise TypeError(f"fit: model={model!r:.80} is not a model; give an nn.Module, such as nn.MLP(...)")
+    _check_model("fit", model)
     if not callable(loss):
         raise TypeError(f"fit: loss={loss!r:.80} is not a function; give one, such as nn.mse_loss")
     if not isinstance(optimizer, Optimizer):
@@ -168,6 +172,11 @@ def _check_arguments(model: Any, loss: Any, optimizer: Any, callbacks: Any) -> N
         raise ValueError("fit: the optimizer holds parameters of another model; make it with model.parameters()")
     if not isinstance(callbacks, Sequence) or not all(isinstance(callback, Callback) for callback in callbacks):
         raise TypeError(f"fit: callbacks={callbacks!r:.80}; give a list of nn.Callback, such as [nn.Progress()]")
+
+
+def _check_model(name: str, model: Any) -> None:
+    if not isinstance(model, Module):
+        raise TypeError(f"{name}: model={model!r:.80} is not a model; give an nn.Module, such as nn.MLP(...)")
 
 
 def _check_loss(error: Any) -> None:

@@ -109,6 +109,9 @@ def test_labels_are_no_quantities(engine):
     refuses(lambda: nn.cross_entropy(engine.tensor([[1, 2], [3, 4]]), labels), TypeError, "int64")
     refuses(lambda: engine.tensor([1, 2], requires_grad=True), TypeError, "int64")
     refuses(lambda: engine.tensor([1.0, math.nan], dtype="int64"), ValueError, "nan", "integer")
+    refuses(lambda: engine.tensor([1e30], dtype="int64"), ValueError, "1e+30", "integer")
+    refuses(lambda: engine.tensor([2**63]), ValueError, str(2**63), "integer")
+    refuses(lambda: labels.backward(), (TypeError, ValueError), "int64" if engine is micro else "requires_grad")
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -173,6 +176,12 @@ def test_models_that_cannot_be():
     refuses(lambda: nn.MLP([2, 0, 1], engine=fast), ValueError, "out_features=0")
     refuses(lambda: nn.MLP([2, 4.0, 1], engine=fast), ValueError, "out_features=4.0")
     refuses(lambda: nn.MLP(2, engine=fast), ValueError, "sizes=2")
+    refuses(lambda: nn.MLP(np.array([2, 1]), engine=fast), ValueError, "sizes=array([2, 1])", "list")
+    refuses(lambda: nn.MLP([2, 1], ["relu"], engine=fast), ValueError, "['relu']")
+    refuses(lambda: nn.MLP([2, 1], engine=fast, seed="x"), ValueError, "seed='x'")
+    refuses(lambda: nn.MLP([2, 1], engine=fast, seed=-1), ValueError, "seed=-1")
+    refuses(lambda: fit(seed="x"), ValueError, "seed='x'")
+    refuses(lambda: nn.predict(None, X), TypeError, "predict", "model=None")
     refuses(lambda: nn.Linear(2, 1, engine="fast", seed=0), TypeError, "'fast'", "import fast")
     refuses(lambda: nn.Sequential(nn.ReLU(), "tanh"), TypeError, "argument 1", "tanh")
     refuses(lambda: nn.predict(nn.ReLU(), X), ValueError, "ReLU has no parameters")
@@ -192,6 +201,8 @@ def test_parameters_that_are_none():
     refuses(lambda: nn.SGD(network.parameters() * 2), ValueError, "twice")
     refuses(lambda: nn.SGD([*network.parameters(), *model(micro).parameters()]), TypeError, "different engines")
     refuses(lambda: nn.SGD(network.parameters(), lr="0.1"), ValueError, "'0.1'")
+    refuses(lambda: nn.SGD([fast.tensor([1])]), TypeError, "tensor([1])", "model.parameters()")
+    refuses(lambda: nn.l2_penalty(network), TypeError, "l2_penalty", "model.parameters()")
 
 
 def test_optimizer_settings_that_cannot_be():
@@ -201,6 +212,9 @@ def test_optimizer_settings_that_cannot_be():
     refuses(lambda: nn.SGD(parameters, momentum=-1), ValueError, "momentum=-1")
     refuses(lambda: nn.SGD(parameters, nesterov=True), ValueError, "momentum=0")
     refuses(lambda: nn.Adam(parameters, betas=(0.9, 1.0)), ValueError, "(0.9, 1.0)")
+    refuses(lambda: nn.Adam(parameters, betas=0.9), ValueError, "betas=0.9")
+    refuses(lambda: nn.Adam(parameters, eps=math.inf), ValueError, "eps=inf")
+    refuses(lambda: nn.SGD(parameters, dampening="0"), ValueError, "dampening='0'")
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -290,7 +304,12 @@ def test_pictures_that_cannot_be(tmp_path):
     refuses(lambda: viz.render(viz.graph(Value(1.0)), tmp_path / "graph.gif"), ValueError, "graph.gif", ".svg")
     refuses(lambda: viz.render(Value(1.0), tmp_path / "graph.svg"), TypeError, "Value", "viz.graph")
     refuses(lambda: viz.loss_curves({}), ValueError, "no curves")
+    refuses(lambda: viz.loss_curves(None), ValueError, "None")
     refuses(lambda: viz.learning_rate_curves([[1.0, 0.5]]), ValueError, "{0.1: losses")
+    refuses(lambda: viz.learning_rate_curves({"0.1": [1.0, 0.5]}), ValueError, "{0.1: losses")
+    refuses(lambda: viz.learning_rate_curves({0.1: [1.0, 0.5]}), ValueError, "learning rate 0.1", "at least 4")
+    refuses(lambda: viz.decision_boundary(lambda p: p[:, 0] * math.nan, np.eye(2), [0, 1]), ValueError, "nan")
+    refuses(lambda: viz.decision_boundary(lambda p: p, np.eye(2), [0, 1], resolution=0), ValueError, "resolution=0")
     refuses(lambda: viz.decision_boundary(lambda p: p, np.eye(3, 2), [0, 1, 2]), ValueError, "[0 1 2]")
     refuses(lambda: viz.decision_boundary(lambda p: p, np.eye(2), [0, 1]), ValueError, "(40000, 2)")
     refuses(lambda: viz.learning_rate_curves({}), ValueError, "no curves")

@@ -64,6 +64,10 @@ def test_an_edge_shows_the_branch_that_applied():
     assert formulas(Value(-2.0).leaky_relu()) == [("0.01", "0.01")]
     assert formulas(Value(2.0).maximum(Value(2.0))) == [("0.5", "0.5"), ("0.5", "0.5")]
     assert formulas(Value(0.0).abs()) == [("0", "0")]
+    x = Value(2.0)
+    y = x.relu()
+    x.data = -1.0  # the slope is of the number that x had
+    assert formulas(y) == [("1 if x > 0 else 0", "1")]
 
 
 def test_a_value_used_twice_is_drawn_with_two_edges():
@@ -111,6 +115,14 @@ def test_the_dot_program_is_used_where_there_is_one(tmp_path, monkeypatch):
     fake.write_text("#!/bin/sh\necho no >&2\nexit 1\n")
     with pytest.raises(RuntimeError, match=r"dot could not draw the graph: no; the DOT text was saved as .*graph\.dot"):
         viz.render(viz.graph(Value(1.0)), tmp_path / "graph.svg")
+
+
+def test_a_graph_that_graphviz_refuses(tmp_path, monkeypatch):
+    graphviz_in_the_wheel(monkeypatch)
+    broken = viz.graph(Value(1.0))
+    broken.body.append("this is -> not { DOT")
+    with pytest.raises(RuntimeError, match=r"Graphviz could not draw the graph.*saved as .*graph\.dot"):
+        viz.render(broken, tmp_path / "graph.svg")
 
 
 def test_without_any_graphviz_the_text_is_saved_and_the_error_helps(tmp_path, monkeypatch):

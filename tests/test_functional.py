@@ -56,6 +56,13 @@ CASES = {
     "hinge_loss": (lambda f, x: f.hinge_loss(x, like(x, signs(7, 1))), [numbers(7, 1)]),
     "hinge_loss, integers": (lambda f, x: f.hinge_loss(x, like(x, signs(7, 1).astype(int))), [numbers(7, 1)]),
     "binary_cross_entropy": (lambda f, x: f.binary_cross_entropy(x, like(x, positive(7, 2))), [positive(7, 2)]),
+    "binary_cross_entropy, integers": (
+        lambda f, x: f.binary_cross_entropy(x, like(x, np.array([[0], [1], [1]]))),
+        [positive(3, 1)],
+    ),
+    "sum of a sum": (lambda f, x: f.mean(f.sum(x)) + f.sum(f.mse_loss(x, like(x, numbers(3, 2)))), [numbers(3, 2)]),
+    "a single number": (lambda f, x: f.mse_loss(x, like(x, np.array(2.0))) + f.l2_penalty([x]), [np.array(1.5)]),
+    "reshape to a single number": (lambda f, x: f.reshape(x, ()) * 2, [numbers(1, 1)]),
     "binary_cross_entropy, sure": (
         lambda f, x: f.binary_cross_entropy(x, like(x, np.array([0.0, 1.0, 1.0, 0.0]))),
         [np.array([0.0, 1.0, 0.0, 1.0])],
@@ -188,6 +195,27 @@ def test_sums_of_float32_keep_their_digits():
     bias = fast.tensor([0.0], requires_grad=True)
     (x + bias).backward(np.full(x.shape, 0.1))
     assert bias.grad.item() == pytest.approx(exact, rel=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1 << 17, 1 << 22], ids=["serial", "parallel"])
+def test_the_gradient_of_a_bias_keeps_its_digits_in_float32(rows):
+    x, weight = fast.tensor(np.ones((rows, 1), "float32")), fast.tensor([[1.0]])
+    bias = fast.tensor([0.0], requires_grad=True)
+    quick.linear(x, weight, bias).backward(np.full((rows, 1), 0.1))
+    assert bias.grad.item() == pytest.approx(float(np.float32(0.1)) * rows, rel=1e-6)
+
+
+def test_a_part_of_a_tensor_shares_its_memory(engine):
+    x = engine.tensor([[1.0, 2.0], [3.0, 4.0]])
+    x[0].copy_([5.0, 6.0])
+    x[1, 0].copy_(7.0)
+    assert x.tolist() == [[5.0, 6.0], [7.0, 4.0]]
+
+
+def test_lists_of_numpy_integers_and_numbers_of_micro_are_numbers(engine):
+    assert engine.tensor(list(np.array([0, 1, 2]))).dtype == "int64"
+    assert engine.tensor([micro.Value(1.5), micro.Value(2.5)]).tolist() == [1.5, 2.5]
+    assert engine.tensor(micro.Value(1.5)).item() == 1.5
 
 
 def test_arrays_from_elsewhere_are_the_same_to_us():

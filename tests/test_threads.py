@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_info
 
 import fast
 from fast import threads
+from fast.kernels import linear
 
 LARGE = np.linspace(-2, 2, 2 * threads.CHEAP)
 
@@ -99,17 +100,35 @@ def test_products_around_the_threshold_equal_numpys(rows, inputs, outputs):
 
 def test_blas_keeps_its_threads(monkeypatch):
     """Parallel products give BLAS one thread while they run, and give the others back."""
+    libraries = threads._blas()
     seen = []
-    original = threads.launch
+    original = linear.linear_parallel
 
-    def launch(*arguments):
-        seen.append([library.get_num_threads() for library in threads._blas()])
+    def watched(*arguments):
+        seen.extend(library.get_num_threads() for library in libraries)
         return original(*arguments)
 
-    monkeypatch.setattr(threads, "launch", launch)
+    monkeypatch.setattr(linear, "linear_parallel", watched)
     before = [library["num_threads"] for library in threadpool_info()]
     x = fast.tensor(np.ones((65, 64)))
     fast.functional.linear(x, x)
+    assert set(seen) == {1}
     assert [library["num_threads"] for library in threadpool_info()] == before
-    assert seen
-    assert all(count == 1 for counts in seen for count in counts)
+
+
+def test_products_in_several_python_threads_keep_blas_as_it_was():
+    before = [library.get_num_threads() for library in threads._blas()]
+    x = fast.tensor(np.random.default_rng(0).normal(size=(200, 200)))
+    expected, right = x.data @ x.data, []
+
+    def work():
+        for _ in range(20):
+            right.append(np.allclose((x @ x).data, expected))
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=60)
+    assert right == [True] * 80
+    assert [library.get_num_threads() for library in threads._blas()] == before

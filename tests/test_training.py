@@ -297,6 +297,12 @@ def test_the_two_curves_of_the_texts():
         ([1.0, math.inf], "diverged"),
         ([1e-3, 1.0, 1e2, 1e5, 1e5], "diverged"),
         ([1.0, 0.3, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05], "just right"),
+        ([1.0, 0.3, 0.11, 0.09, 0.11, 0.09, 0.11, 0.09], "just right"),  # it swings, but only a little
+        ([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.0, 0.4], "too low"),  # one large step back is no swinging
+        (
+            [1.0, 0.1, 0.1, 0.1, 0.5, 0.9, 1.3, 0.9, 0.5, 0.1, 0.1, 0.1],
+            "just right",
+        ),  # a slow wave: no step undoes the last
     ],
 )
 def test_verdicts_on_single_curves(losses, verdict):
@@ -344,6 +350,20 @@ def test_train_and_eval_reach_every_module():
     model = nn.Sequential(small(), nn.ReLU())
     assert not any(module.training for module in (model.eval(), *model._modules.values()))
     assert all(module.training for module in (model.train(), *model._modules.values()))
+
+
+def test_answers_and_validation_are_computed_in_evaluation_mode_and_without_a_graph():
+    seen = []
+
+    class Witness(nn.Module):
+        def forward(self, x):
+            seen.append((self.training, (x * 1.0).parents == (), np.geterr()["over"]))
+            return x
+
+    model = nn.Sequential(Witness(), small())
+    nn.fit(model, (X, Y), nn.mse_loss, nn.SGD(model.parameters()), 1, validation=(X, Y))
+    nn.predict(model, X)
+    assert seen == [(True, True, "ignore"), (False, True, "ignore"), (False, True, "ignore")]
 
 
 def test_predict_leaves_the_mode_as_it_was():

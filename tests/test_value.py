@@ -157,7 +157,6 @@ def test_micro_imports_nothing_but_the_standard_library():
     code = """
 import sys
 import micro
-folders = ("micro",)
 foreign = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names) - {"micro", "__main__"}
 print(sorted(name for name in foreign if not name.startswith(("_", "sitecustomize", "usercustomize"))))
 """

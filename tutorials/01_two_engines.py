@@ -11,6 +11,7 @@ import time
 import warnings
 from pathlib import Path
 
+import matplotlib
 from sklearn.datasets import load_breast_cancer, make_moons
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
@@ -26,6 +27,7 @@ parser = argparse.ArgumentParser(description="Two engines, one gradient: the fir
 parser.add_argument("--figures", type=Path, default=Path("out"), help="folder for the pictures (default: out)")
 figures = parser.parse_known_args()[0].figures
 figures.mkdir(parents=True, exist_ok=True)
+matplotlib.rcParams["svg.hashsalt"] = "twograd"  # the same picture, the same file
 started = time.perf_counter()
 
 # %% [markdown]
@@ -132,8 +134,9 @@ assert accuracy > 0.9
 # the two lie rates that a network survives, but ruined: after the first jumps its ReLUs may be zero for every sample,
 # so that no gradient comes through them any more, and it gives the same answer to everything.
 #
-# The verdicts in the figure are not opinions: `nn.diagnose_sweep` states the rules, and `reason` the numbers. "Settled"
-# is meant on a plain scale: on the logarithmic axis of the figure the best curves still go down, but by little.
+# The verdicts in the figure are not opinions: `nn.diagnose_sweep` states the rules, and `reason` the numbers. What
+# share of the fall came late is counted on a plain scale: on the logarithmic axes of the figure the best curves still
+# go down at the end, but by little.
 #
 # ![Nine learning rates](../docs/learning_rates.svg)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import html
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -114,22 +115,29 @@ def _edges(node: Any, names: dict[int, str]) -> list[Edge]:
     for place, parent in enumerate(node.parents):
         edge = Edge(names[id(parent)], names[id(node)])
         if node.slopes and not parent.constant:
-            formula, slope = _branch(node.op.slopes[place], node), number(node.slopes[place])
+            formula, slope = _branch(node.op.slopes[place], node.slopes[place], node), number(node.slopes[place])
             edge = replace(edge, argument=node.op.arguments[place], formula=formula, slope=slope)
         edges.append(edge)
     return edges
 
 
-def _branch(formula: str, node: Any) -> str:
-    """`formula`, or where it is `... if ... else ...`, the branch that applied here."""
+def _branch(formula: str, slope: float, node: Any) -> str:
+    """`formula`, or where it is `... if ... else ...`, the branch that applied here.
+
+    Numbers may have changed since the slope was computed; a branch is shown only if it still gives that slope.
+    """
     tree = ast.parse(formula, mode="eval").body
-    if not isinstance(tree, ast.IfExp):
-        return formula
     numbers = {name: parent.data for name, parent in zip(node.op.arguments, node.parents, strict=True)}
-    while isinstance(tree, ast.IfExp):
-        applies = eval(compile(ast.Expression(tree.test), "condition", "eval"), {}, numbers | {"y": node.data})
-        tree = tree.body if applies else tree.orelse
-    return ast.unparse(tree)
+
+    def evaluate(part: ast.expr) -> Any:
+        return eval(compile(ast.Expression(part), "formula", "eval"), vars(math) | numbers | {"y": node.data})
+
+    try:
+        while isinstance(tree, ast.IfExp):
+            tree = tree.body if evaluate(tree.test) else tree.orelse
+        return ast.unparse(tree) if " if " in formula and evaluate(tree) == slope else formula
+    except ArithmeticError:
+        return formula
 
 
 def number(value: Any) -> str:

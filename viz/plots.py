@@ -7,6 +7,7 @@ Curves are plain lists of numbers, or a history as `nn.fit` returns it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +30,8 @@ def loss_curves(curves: Curve | Mapping[str, Curve], ax: Axes | None = None) -> 
     """
     ax = _axes(ax)
     named = curves if isinstance(curves, Mapping) else {"training": curves}
-    if not named:
-        raise ValueError("loss_curves: there are no curves; give a history, or several by name")
+    if not named or not all(isinstance(curve, History | Sequence) for curve in named.values()):
+        raise ValueError(f"loss_curves: {curves!r:.80} holds no curves; give a history, or several by name")
     for name, curve in named.items():
         losses = curve.loss if isinstance(curve, History) else curve
         (line,) = ax.plot(range(1, len(losses) + 1), losses, label=name)
@@ -54,7 +55,7 @@ def learning_rate_curves(curves: Mapping[float, Curve], ax: Axes | None = None) 
     """
     from matplotlib import colormaps
 
-    if not curves or not isinstance(curves, Mapping):
+    if not curves or not isinstance(curves, Mapping) or not all(isinstance(rate, Real) for rate in curves):
         raise ValueError("learning_rate_curves: there are no curves by learning rate; give {0.1: losses, ...}")
     ax = _axes(ax)
     losses = {rate: c.step_loss if isinstance(c, History) else list(c) for rate, c in sorted(curves.items())}
@@ -99,6 +100,8 @@ def decision_boundary(
         raise ValueError(f"decision_boundary: x has shape {x.shape}, y {y.shape}; needed are (N, 2) and (N,)")
     if len(np.unique(y)) != 2:
         raise ValueError(f"decision_boundary: y has the classes {np.unique(y)[:5]}; there must be two")
+    if not isinstance(resolution, int) or resolution < 2:
+        raise ValueError(f"decision_boundary: resolution={resolution!r}; give a whole number of at least 2")
     margin = 0.15 * np.ptp(x, axis=0)
     low, high = x.min(axis=0) - margin, x.max(axis=0) + margin
     across, up = np.meshgrid(*[np.linspace(a, b, resolution) for a, b in zip(low, high, strict=True)])
@@ -108,6 +111,8 @@ def decision_boundary(
         raise ValueError(
             f"decision_boundary: predict gave shape {scores.shape} for {len(points)} points; one score each"
         )
+    if not np.isfinite(scores).all():
+        raise ValueError("decision_boundary: predict gave nan or infinity; has the model diverged?")
     scores = scores.reshape(across.shape)
     limit = max(float(np.abs(scores).max()), 1e-12)
     ax.contourf(across, up, scores, levels=np.linspace(-limit, limit, 21), cmap="RdBu_r", alpha=0.6)

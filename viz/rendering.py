@@ -22,8 +22,8 @@ def render(graph: Any, path: str | Path) -> Path:
     """Draw `graph`, a `graphviz.Digraph`, into a file; returns its path.
 
     path: ends in .svg, .png or .pdf, which chooses the format. Folders are made where needed.
-    Raises ValueError for another ending, and RuntimeError where there is no Graphviz at all; the DOT text then lies
-    beside the path, with the ending .dot, so that nothing is lost.
+    Raises ValueError for another ending, and RuntimeError where there is no Graphviz at all or it refuses; the DOT text
+    then lies beside the path, with the ending .dot, so that nothing is lost.
     """
     if not hasattr(graph, "source"):
         raise TypeError(f"render: {type(graph).__name__} is not a drawing; give viz.graph(...) of it")
@@ -54,4 +54,7 @@ def draw(source: str, kind: str) -> bytes:
         import pygraphviz
     except ImportError:
         raise RuntimeError(_ADVICE) from None
-    return pygraphviz.AGraph(string=source).draw(format=kind, prog="dot")
+    try:
+        return pygraphviz.AGraph(string=source).draw(format=kind, prog="dot")
+    except Exception as error:  # of several kinds, none of them documented
+        raise RuntimeError(f"Graphviz could not draw the graph: {error}") from None

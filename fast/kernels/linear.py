@@ -57,13 +57,14 @@ def linear_grad_parallel(blocks, grad, x, weight, grad_x, grad_weight, grad_bias
         start, stop = rows * block // blocks, rows * (block + 1) // blocks
         if grad_x.size:
             np.dot(grad[start:stop], weight, grad_x[start:stop])
-        start, stop = outputs * block // blocks, outputs * (block + 1) // blocks
-        transposed = np.ascontiguousarray(grad[:, start:stop].T)
-        if grad_weight.size:
-            np.dot(transposed, x, grad_weight[start:stop])
-        if grad_bias.size:
-            for o in range(start, stop):
-                total = 0.0
-                for n in range(rows):
-                    total += transposed[o - start, n]
-                grad_bias[o] = total
+        if grad_weight.size or grad_bias.size:
+            start, stop = outputs * block // blocks, outputs * (block + 1) // blocks
+            transposed = np.ascontiguousarray(grad[:, start:stop].T)
+            if grad_weight.size:
+                np.dot(transposed, x, grad_weight[start:stop])
+            if grad_bias.size:
+                for o in range(start, stop):
+                    total = 0.0
+                    for n in range(rows):
+                        total += transposed[o - start, n]
+                    grad_bias[o] = total
