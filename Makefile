@@ -5,7 +5,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 UV := $(shell command -v uv 2>/dev/null)
 
-# $(call install,EXTRA): the project with an extra, in $(VENV); by uv where it is present, by pip otherwise
+# $(call install,EXTRA,OPTIONS): the project with an extra, in $(VENV); by uv where it is present, by pip otherwise
 ifdef UV
 install = uv pip install --quiet --python $(RUN) $(2) --editable '.$(1)'
 else

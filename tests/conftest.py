@@ -1,15 +1,13 @@
+import matplotlib
 import pytest
 
 import fast
 import micro
+
+matplotlib.use("agg")  # no windows, also where there is a display
 
 
 @pytest.fixture(params=[micro, fast], ids=["micro", "fast"])
 def engine(request):
     """Both engines, one after the other."""
     return request.param
-
-
-@pytest.fixture(autouse=True)
-def _no_windows(monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "agg")

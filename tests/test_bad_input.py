@@ -3,6 +3,7 @@
 import math
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -319,3 +320,4 @@ def test_pictures_that_cannot_be(tmp_path):
         total = total + 1
     refuses(lambda: viz.graph(total), ValueError, "4001 nodes")
     assert list(tmp_path.iterdir()) == []
+    assert plt.get_fignums() == []  # and no figure was opened for nothing

@@ -12,7 +12,7 @@ import fast
 import micro
 import nn
 import viz
-from micro import Value
+from micro import OPS, Value
 from viz.graphs import escape
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -68,6 +68,8 @@ def test_an_edge_shows_the_branch_that_applied():
     y = x.relu()
     x.data = -1.0  # the slope is of the number that x had
     assert formulas(y) == [("1 if x > 0 else 0", "1")]
+    power = Value(-2.0) ** Value(3.0)  # whose slope in the exponent, log(-2), is not a number
+    assert formulas(power) == [("b * a ** (b - 1)", "12"), (OPS["pow"].slopes[1], "nan")]
 
 
 def test_a_value_used_twice_is_drawn_with_two_edges():

@@ -126,6 +126,8 @@ def _branch(formula: str, slope: float, node: Any) -> str:
 
     Numbers may have changed since the slope was computed; a branch is shown only if it still gives that slope.
     """
+    if " if " not in formula:
+        return formula
     tree = ast.parse(formula, mode="eval").body
     numbers = {name: parent.data for name, parent in zip(node.op.arguments, node.parents, strict=True)}
 
@@ -135,8 +137,8 @@ def _branch(formula: str, slope: float, node: Any) -> str:
     try:
         while isinstance(tree, ast.IfExp):
             tree = tree.body if evaluate(tree.test) else tree.orelse
-        return ast.unparse(tree) if " if " in formula and evaluate(tree) == slope else formula
-    except ArithmeticError:
+        return ast.unparse(tree) if evaluate(tree) == slope else formula
+    except (ArithmeticError, ValueError):  # where Python stops and `micro` goes on, as at the logarithm of -1
         return formula
 
 

@@ -28,10 +28,10 @@ def loss_curves(curves: Curve | Mapping[str, Curve], ax: Axes | None = None) -> 
 
     curves: one curve, or several by name.
     """
-    ax = _axes(ax)
     named = curves if isinstance(curves, Mapping) else {"training": curves}
     if not named or not all(isinstance(curve, History | Sequence) for curve in named.values()):
         raise ValueError(f"loss_curves: {curves!r:.80} holds no curves; give a history, or several by name")
+    ax = _axes(ax)
     for name, curve in named.items():
         losses = curve.loss if isinstance(curve, History) else curve
         (line,) = ax.plot(range(1, len(losses) + 1), losses, label=name)
@@ -57,9 +57,9 @@ def learning_rate_curves(curves: Mapping[float, Curve], ax: Axes | None = None) 
 
     if not curves or not isinstance(curves, Mapping) or not all(isinstance(rate, Real) for rate in curves):
         raise ValueError("learning_rate_curves: there are no curves by learning rate; give {0.1: losses, ...}")
-    ax = _axes(ax)
     losses = {rate: c.step_loss if isinstance(c, History) else list(c) for rate, c in sorted(curves.items())}
     verdicts = diagnose_sweep(losses)
+    ax = _axes(ax)
     top = 3 * max((curve[0] for curve in losses.values() if 0 < curve[0] < np.inf), default=1.0)
     bottom = min((loss for curve in losses.values() for loss in curve if 0 < loss <= top), default=top / 10) / 1.5
     colours = colormaps["viridis"](np.linspace(0, 0.9, len(losses)))
@@ -94,7 +94,6 @@ def decision_boundary(
     x, y: samples (N, 2) and their two classes, in any numbers: the larger one is the second class.
     resolution: points along each axis at which the classifier is asked.
     """
-    ax = _axes(ax)
     x, y = np.asarray(x), np.asarray(y).reshape(-1)
     if x.ndim != 2 or x.shape[1] != 2 or len(x) != len(y):
         raise ValueError(f"decision_boundary: x has shape {x.shape}, y {y.shape}; needed are (N, 2) and (N,)")
@@ -114,6 +113,7 @@ def decision_boundary(
     if not np.isfinite(scores).all():
         raise ValueError("decision_boundary: predict gave nan or infinity; has the model diverged?")
     scores = scores.reshape(across.shape)
+    ax = _axes(ax)
     limit = max(float(np.abs(scores).max()), 1e-12)
     ax.contourf(across, up, scores, levels=np.linspace(-limit, limit, 21), cmap="RdBu_r", alpha=0.6)
     if scores.min() < 0 < scores.max():
