@@ -14,7 +14,7 @@ import numpy as np
 from fast import elementwise, threads
 from fast.kernels import linear as linear_kernels
 from fast.kernels import losses, optimizers
-from fast.tensors import Gradients, Rule, Tensor, check_dtype, one_dtype, record
+from fast.tensors import Gradients, Rule, Tensor, one_dtype, record
 from micro import checks
 from micro.vocabulary import grad_mode, int64
 
@@ -26,7 +26,7 @@ def to(x: Tensor, dtype: str) -> Tensor:
     """x with elements of type `dtype`; x itself, if it has that type already."""
     if x.data.dtype.name == dtype:
         return x
-    check_dtype(dtype)
+    checks.element_type(dtype)
     data = x.data.astype(dtype)
     return Tensor(data) if dtype == int64 else record(_TO, data, (x,))
 
@@ -52,8 +52,7 @@ _RESHAPE = Rule("reshape", _reshape_grad)
 
 def transpose(x: Tensor) -> Tensor:
     """y[j, i] = x[i, j], for a matrix. Shares memory."""
-    if x.ndim != 2:
-        raise ValueError(f"transpose: shape {x.shape}; a matrix, with two dimensions, is needed")
+    checks.matrix("transpose", x.shape)
     return record(_TRANSPOSE, x.data.T, (x,))
 
 

@@ -17,7 +17,7 @@ from fast import elementwise
 from micro import checks
 from micro.ops import OPS, Op
 from micro.value import topological_order
-from micro.vocabulary import Elementwise, Vocabulary, float32, float64, grad_mode, int64
+from micro.vocabulary import Vocabulary, float32, float64, grad_mode, int64
 
 Gradients = Sequence[np.ndarray | None]
 
@@ -166,8 +166,7 @@ class Tensor(Vocabulary):
             checks.scalar("backward", self.shape)
             return np.ones(self.shape, self.data.dtype)
         gradient = np.array(gradient, dtype=self.data.dtype)
-        if gradient.shape != self.shape:
-            raise ValueError(f"backward: the gradient has shape {gradient.shape}, the tensor {self.shape}")
+        checks.gradient_shape(gradient.shape, self.shape)
         return gradient
 
 
@@ -210,17 +209,11 @@ def as_tensor(data: Any, dtype: str | None = None) -> Tensor:
 _NAMES = {np.dtype(name): name for name in (float32, float64, int64)}
 
 
-def check_dtype(dtype: str) -> None:
-    """ValueError for anything but the three types that a Tensor can have."""
-    if dtype not in _NAMES.values():
-        raise ValueError(f"dtype={dtype!r} is unknown; use 'float32', 'float64' or 'int64'")
-
-
 def _as_array(data: Any, dtype: str | None) -> np.ndarray:
     if dtype is None and type(data) is np.ndarray and data.dtype in _NAMES:
         return data  # what a training loop passes, step after step
     if dtype is not None:
-        check_dtype(dtype)
+        checks.element_type(dtype)
     try:
         array = np.asarray(data)
     except ValueError as error:
@@ -260,19 +253,12 @@ def _operands(op: Op, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
         return one_dtype(op.symbol, *tensors)
     for argument in arguments:
         if type(argument) is not Tensor and not isinstance(argument, int | float | np.number):
-            raise _no_operand(op, argument, arguments)
+            if isinstance(argument, Vocabulary):
+                raise checks.mixed_engines(op.symbol, arguments)
+            raise checks.no_operand(op.symbol, argument, "fast")
     checks.quantities(op.symbol, *tensors)
     dtype = tensors[0].data.dtype
     return tuple([a if type(a) is Tensor else Tensor(np.array(a, dtype)) for a in arguments])
-
-
-def _no_operand(op: Op, operand: Any, arguments: tuple[Any, ...]) -> TypeError:
-    if isinstance(operand, Elementwise):
-        return checks.mixed_engines(op.symbol, arguments)
-    return TypeError(
-        f"{op.symbol}: an operand is a {type(operand).__name__}, {operand!r:.80}; "
-        "use a number, or fast.tensor(...) for a list or an array of numbers"
-    )
 
 
 def one_dtype(name: str, *tensors: Tensor) -> tuple[Tensor, ...]:

@@ -9,7 +9,6 @@ The names, the shapes and the rules are those of `fast.Tensor` and of PyTorch.
 
 from __future__ import annotations
 
-import array as stdlib_array
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
@@ -18,7 +17,7 @@ from typing import Any
 
 from micro import checks
 from micro.ops import Op
-from micro.value import Constant, Value, as_operand, backpropagate, topological_order
+from micro.value import Constant, Value, array_interface, as_operand, backpropagate, topological_order
 from micro.vocabulary import Vocabulary, float64, int64
 
 
@@ -134,16 +133,13 @@ class Array(Vocabulary):
             checks.scalar("backward", self.shape)
             gradient = _map(lambda _: 1.0, self.values)
         gradient = tensor(gradient, dtype=float64)
-        if gradient.shape != self.shape:
-            raise ValueError(f"backward: the gradient has shape {gradient.shape}, the tensor {self.shape}")
+        checks.gradient_shape(gradient.shape, self.shape)
         backpropagate(roots, flatten(gradient.tolist()))
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
         """How `numpy.asarray` reads the numbers, without this package importing NumPy."""
-        code = "q" if self.dtype == int64 else "d"
-        numbers = stdlib_array.array(code, flatten(self.tolist()))
-        return {"shape": self.shape, "typestr": "<i8" if code == "q" else "<f8", "data": numbers, "version": 3}
+        return array_interface(self.shape, self.dtype, flatten(self.tolist()))
 
 
 def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> Any:
@@ -154,8 +150,8 @@ def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> 
     requires_grad: marks a parameter of a model.
     Raises ValueError where rows differ in length, TypeError for what is not a number.
     """
-    if dtype not in (None, float64, "float32", int64):
-        raise ValueError(f"dtype={dtype!r} is unknown; use 'float64' or 'int64'")
+    if dtype is not None:
+        checks.element_type(dtype)
     data = data.tolist() if hasattr(data, "tolist") else data
     nested = _map(lambda number: number.data if isinstance(number, Value) else number, data)
     _shape(nested)

@@ -153,6 +153,32 @@ def scalar(name: str, shape: Shape) -> None:
         raise ValueError(f"{name}: the tensor has shape {shape}, not a single element; {advice}")
 
 
+def gradient_shape(gradient: Shape, mine: Shape) -> None:
+    """A gradient has a weight for each element."""
+    if gradient != mine:
+        raise ValueError(f"backward: the gradient has shape {gradient}, the tensor {mine}")
+
+
+def matrix(name: str, shape: Shape) -> None:
+    """Two dimensions."""
+    if len(shape) != 2:
+        raise ValueError(f"{name}: shape {shape}; a matrix, with two dimensions, is needed")
+
+
+def element_type(dtype: Any) -> None:
+    """One of the three types that elements can have."""
+    if dtype not in ("float32", "float64", "int64"):
+        raise ValueError(f"dtype={dtype!r} is unknown; use 'float32', 'float64' or 'int64'")
+
+
+def no_operand(name: str, operand: Any, engine: str) -> TypeError:
+    """The error for an expression with something that is no number."""
+    return TypeError(
+        f"{name}: an operand is a {type(operand).__name__}, {operand!r:.80}; "
+        f"use a number, or {engine}.tensor(...) for a list or an array of numbers"
+    )
+
+
 def integers(name: str) -> TypeError:
     """The error for arithmetic with class labels."""
     return TypeError(f"{name}: tensors of int64 hold class labels, not quantities; convert them with .to('float32')")

@@ -40,8 +40,7 @@ def reshape(x: Array, *shape: int) -> Array:
 
 def transpose(x: Array) -> Array:
     """y[j][i] = x[i][j], for a matrix."""
-    if len(x.shape) != 2:
-        raise ValueError(f"transpose: shape {x.shape}; a matrix, with two dimensions, is needed")
+    checks.matrix("transpose", x.shape)
     rows, columns = x.shape
     return Array([[x.values[i][j] for i in range(rows)] for j in range(columns)])
 

@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from numbers import Real
 from typing import Any
 
+from micro import checks
 from micro.ops import Op
 from micro.vocabulary import Vocabulary, float64, grad_mode
 
@@ -116,7 +117,7 @@ class Value(Vocabulary):
     @property
     def __array_interface__(self) -> dict[str, Any]:
         """How `numpy.asarray` reads the number, without this package importing NumPy."""
-        return {"shape": (), "typestr": "<f8", "data": array("d", [self.data]), "version": 3}
+        return array_interface(self.shape, self.dtype, [self.data])
 
     def copy_(self, number: float) -> Value:
         """Overwrite the number; returns itself."""
@@ -187,7 +188,10 @@ def as_operand(op: Op, operand: Any) -> Any:
         return operand
     if isinstance(operand, Real):
         return Constant(float(operand))
-    raise TypeError(
-        f"{op.symbol}: an operand is a {type(operand).__name__}, {operand!r:.80}; "
-        "use a number, a Value, or micro.tensor(...) for a list or an array of numbers"
-    )
+    raise checks.no_operand(op.symbol, operand, "micro")
+
+
+def array_interface(shape: tuple[int, ...], dtype: str, numbers: list[Any]) -> dict[str, Any]:
+    """The numbers of a tensor in NumPy's array interface, version 3: 8 bytes each, in reading order."""
+    memory, typestr = (array("d", numbers), "<f8") if dtype == float64 else (array("q", numbers), "<i8")
+    return {"shape": shape, "typestr": typestr, "data": memory, "version": 3}

@@ -1,9 +1,8 @@
 """The words that `Value`, `Array` and `fast.Tensor` share: operators, methods and their names, written once.
 
 A class that offers `_apply(op, *arguments)`, which runs one row of the table of operations, inherits every operator
-and every elementwise method from `Elementwise`. A class with dimensions inherits from `Vocabulary`, which adds
-reductions, products and shapes; those are functions of the engine's `functional` module, so each engine says there
-what they mean. Names, arguments and defaults are PyTorch's.
+and every elementwise method. Reductions, products and shapes are functions of the engine's `functional` module, so
+each engine says there what they mean. Names, arguments and defaults are PyTorch's.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ def no_grad() -> Iterator[None]:
 # The words.
 
 
-class Elementwise:
-    """Operators and elementwise methods, for scalars and for anything made of them.
+class Vocabulary:
+    """Operators and methods, for scalars and for anything made of them.
 
     `+ - * / **` and unary `-` work with Python numbers on either side, as does `abs`. Every other row of the table is
     a method of its name: `x.tanh()`, `a.maximum(b)`.
@@ -58,6 +57,8 @@ class Elementwise:
 
     #: The engine's own module, `micro` or `fast`: where functions for this kind of number are to be found.
     engine: ClassVar[ModuleType]
+    #: The lengths of the dimensions; () for a single number.
+    shape: tuple[int, ...]
 
     if TYPE_CHECKING:  # the methods that the table adds below
 
@@ -132,30 +133,6 @@ class Elementwise:
     def __format__(self, how: str) -> str:
         return format(self.item(), how) if how else str(self)
 
-
-def _method(op: Op) -> Callable[..., Any]:
-    def unary(self: Elementwise) -> Any:
-        return self._apply(op, self)
-
-    def binary(self: Elementwise, other: Any) -> Any:
-        return self._apply(op, self, other)
-
-    method = unary if len(op.arguments) == 1 else binary
-    method.__name__ = method.__qualname__ = op.name
-    method.__doc__ = f"{op.forward}, for each element" + (" x." if method is unary else "; a is this, b the argument.")
-    return method
-
-
-for _op in OPS.values():
-    setattr(Elementwise, _op.name, _method(_op))
-
-
-class Vocabulary(Elementwise):
-    """The words of things that have dimensions."""
-
-    __slots__ = ()
-    shape: tuple[int, ...]
-
     @property
     def ndim(self) -> int:
         return len(self.shape)
@@ -196,3 +173,20 @@ class Vocabulary(Elementwise):
     def reshape(self, *shape: int) -> Any:
         """The same elements in another shape; one length may be -1 and is then computed."""
         return self.engine.functional.reshape(self, *shape)
+
+
+def _method(op: Op) -> Callable[..., Any]:
+    def unary(self: Vocabulary) -> Any:
+        return self._apply(op, self)
+
+    def binary(self: Vocabulary, other: Any) -> Any:
+        return self._apply(op, self, other)
+
+    method = unary if len(op.arguments) == 1 else binary
+    method.__name__ = method.__qualname__ = op.name
+    method.__doc__ = f"{op.forward}, for each element" + (" x." if method is unary else "; a is this, b the argument.")
+    return method
+
+
+for _op in OPS.values():
+    setattr(Vocabulary, _op.name, _method(_op))
