@@ -29,10 +29,13 @@ class Rule:
     symbol: what a drawing shows.
     backward: given the result of the operation and the gradient of that result, the gradients of its parents, each of
         the parent's shape, or None where the parent needs none. The arrays must belong to nobody else.
+    reads: the parents, by position, whose numbers `backward` reads, with -1 for the result itself; None for all of
+        these. They must not be overwritten before `backward`, which refuses to compute with other numbers.
     """
 
     symbol: str
     backward: Callable[[Tensor, np.ndarray], Gradients]
+    reads: tuple[int, ...] | None = None
 
 
 class Tensor(Vocabulary):

@@ -9,7 +9,7 @@ The names, the shapes and the rules are those of `fast.Tensor` and of PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import product
 from numbers import Integral, Real
@@ -241,6 +241,18 @@ def regroup(elements: Iterator[Any], shape: checks.Shape) -> Any:
     return [regroup(elements, shape[1:]) for _ in range(shape[0])]
 
 
+def at(nested: Any, place: Iterable[int]) -> Any:
+    """The element, or the part, at a place: `at(x, (1, 2))` is x[1][2]."""
+    for i in place:
+        nested = nested[i]
+    return nested
+
+
+def build(shape: checks.Shape, element: Callable[..., Any]) -> Any:
+    """The Array of this shape whose element at each place is `element(*place)`; without dimensions, that element."""
+    return wrap(regroup((element(*place) for place in product(*map(range, shape))), shape))
+
+
 def _index(nested: Any, index: tuple[int | slice, ...], shape: checks.Shape) -> Any:
     if len(index) > len(shape):
         raise IndexError(f"{len(index)} indices {index} for {len(shape)} dimensions of shape {shape}")
@@ -254,3 +266,22 @@ def _index(nested: Any, index: tuple[int | slice, ...], shape: checks.Shape) -> 
     if not -shape[0] <= first < shape[0]:
         raise IndexError(f"index {first} is outside a dimension of length {shape[0]}")
     return _index(nested[first], rest, shape[1:])
+
+
+def along(function: Callable[[list[Any]], list[Any]], nested: list[Any], shape: checks.Shape, dim: int) -> list[Any]:
+    """Replace each line of elements along `dim` with `function(line)`.
+
+    With the function `lambda line: [sum(line)]`, [[1, 2, 3], [4, 5, 6]] of shape (2, 3) becomes [[5, 7, 9]] along
+    dimension 0 (the lines are its columns) and [[6], [15]] along dimension 1 (the lines are its rows).
+    """
+    if dim > 0:
+        return [along(function, row, shape[1:], dim - 1) for row in nested]
+    if len(shape) == 1:
+        return function(nested)
+    columns = [along(function, [row[i] for row in nested], (shape[0], *shape[2:]), 0) for i in range(shape[1])]
+    return [list(rows) for rows in zip(*columns, strict=True)]
+
+
+def elements(arrays: Iterable[Any]) -> list[Any]:
+    """The elements of all arrays, one after another."""
+    return [element for array in arrays for element in array.flat()]

@@ -1,0 +1,21 @@
+"""What the structured operations mean, as the obvious loops over scalars.
+
+Nothing here is fast and nothing needs a derivative of its own: every number is a Value, so the gradients follow from
+the scalar operations. `fast.functional` offers the same functions with the same arguments, written as kernels with
+gradients derived by hand, and is tested against these loops element by element.
+
+Shapes are written (N, C): N samples, C features or classes.
+"""
+
+from micro.functional.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge_loss,
+    l2_penalty,
+    mse_loss,
+)
+from micro.functional.products import linear, matmul
+from micro.functional.reductions import log_softmax, mean, softmax, sum
+from micro.functional.shapes import reshape, to, transpose
+from micro.functional.updates import adam_step, sgd_step
