@@ -60,14 +60,14 @@ lint: $(VENV)/.dev  ## check style, types, imports between folders, and that gen
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(RUN) -m fast.generate --check
+	$(RUN) fast/generate.py --check
 
 format: $(VENV)/.dev  ## let ruff format the code
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
 generate: $(VENV)/.base  ## write the elementwise kernels from the table of operations
-	$(RUN) -m fast.generate
+	$(RUN) fast/generate.py
 
 figures: $(VENV)/.base  ## draw the pictures that the README shows (in docs/)
 	$(RUN) tutorials/01_two_engines.py --figures docs

@@ -7,20 +7,56 @@
 import sys
 
 from fast import functional
+from fast.creation import arange, eye, from_dlpack, full, linspace, ones, rand, randint, randn, zeros
 from fast.tensors import Rule, Tensor, as_tensor, tensor
-from micro import float32, float64, int64, no_grad
+from micro import (
+    bool,
+    cat,
+    float32,
+    float64,
+    full_like,
+    int64,
+    no_grad,
+    one_hot,
+    ones_like,
+    rand_like,
+    randn_like,
+    stack,
+    where,
+    zeros_like,
+)
 
 __all__ = [
     "Rule",
     "Tensor",
+    "arange",
     "as_tensor",
+    "bool",
+    "cat",
     "default_dtype",
+    "eye",
     "float32",
     "float64",
+    "from_dlpack",
+    "full",
+    "full_like",
     "functional",
     "int64",
+    "linspace",
     "no_grad",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "stack",
     "tensor",
+    "where",
+    "zeros",
+    "zeros_like",
 ]
 
 #: The type of the numbers of a model, unless another is asked for.

@@ -34,9 +34,9 @@ _THRESHOLD = {
 
 
 def forward(op: Op, arguments: Sequence[np.ndarray]) -> np.ndarray:
-    """The result of `op` for arrays of one floating-point type, broadcast to one shape."""
+    """The result of `op` for arrays of one type, broadcast to one shape."""
     shape = arguments[0].shape
-    if len(arguments) == 2 and arguments[1].shape != shape:
+    if len(arguments) > 1 and any(argument.shape != shape for argument in arguments[1:]):
         shape = checks.broadcast_shape(op.symbol, *[argument.shape for argument in arguments])
     y = np.empty(shape, arguments[0].dtype)
     _run(op, _FORWARD[op.name], *[_stretch(argument, shape) for argument in arguments], y.ravel())

@@ -1,4 +1,6 @@
-"""Write the elementwise kernels from the table of operations: `python -m fast.generate`, or `--check` in the lint step.
+"""Write the elementwise kernels from the table of operations: `python fast/generate.py`, or `--check` in the lint step.
+
+Run as a file and not as a module of `fast`, which cannot be imported while a kernel of a new row is missing.
 
 Why generated files and not kernels made while the program runs: Numba keeps compiled code on disk only for functions
 that stand in a file, and it does not notice when a function that a kernel calls has changed in another file. A plain
@@ -19,6 +21,7 @@ from pathlib import Path
 from micro.ops import CONSTANTS, OPS, Op
 
 KERNELS = Path(__file__).parent / "kernels"
+APPROXIMATIONS = Path(__file__).parent / "approximations.py"
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,18 @@ class Target:
     loop: tuple[str, ...]
 
 
-_HEADER = '''"""The elementwise kernels, {what}. Generated from micro/ops.py by `python -m fast.generate`; do not edit.
+_HEADER = '''"""The elementwise kernels, {what}. Generated from micro/ops.py by `make generate`; do not edit.
 
 `name(arguments, y)` writes the result; `name_grad_x(grad, arguments, y, grad_x)` writes grad times the slope in x.
-All arrays are one-dimensional, contiguous, and of one length and one floating-point type.
+All arrays are one-dimensional, contiguous, and of one length and one type.
 """
 
 import math
 
+import numpy as np
 from numba import {names}
+
+_abs = abs  # the kernel of that name hides Python's
 '''
 
 TARGETS = (
@@ -63,8 +69,19 @@ TARGETS = (
 )
 
 
+#: What the words of a formula are called in a kernel, where they are not functions of `math`.
+_WORDS = {
+    "abs": "_abs",
+    "round": "np.rint",
+    "floor": "np.floor",
+    "ceil": "np.ceil",
+    "sigmoid": "_sigmoid",
+    "cdf": "_cdf",
+}
+
+
 class _Elements(ast.NodeTransformer):
-    """Turn a formula over numbers into one over elements: `x` becomes `x[i]`, `exp` `math.exp`, and `1` `number(1)`.
+    """Turn a formula over numbers into one over elements: `x` becomes `x[i]`, `log` `math.log`, and `1` `number(1)`.
 
     `number` is the arrays' own type. A bare 1 is an int64, which would turn float32 arithmetic into float64.
     """
@@ -79,8 +96,8 @@ class _Elements(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         assert isinstance(node.func, ast.Name)
-        name = "fabs" if node.func.id == "abs" else node.func.id  # the kernel called abs hides Python's
-        return ast.Call(_expression(f"math.{name}"), [self.visit(argument) for argument in node.args], [])
+        word = _WORDS.get(node.func.id, f"math.{node.func.id}")
+        return ast.Call(_expression(word), [self.visit(argument) for argument in node.args], [])
 
 
 def _expression(text: str) -> ast.expr:
@@ -108,11 +125,12 @@ def _kernels(target: Target, op: Op) -> list[str]:
 def module_text(target: Target) -> str:
     """The whole text of a target's module."""
     kernels = [kernel for op in OPS.values() for kernel in _kernels(target, op)]
-    return "\n\n\n".join([target.header.rstrip("\n"), *kernels]) + "\n"
+    functions = APPROXIMATIONS.read_text().partition("njit\n")[2].strip("\n")
+    return "\n\n\n".join([target.header.rstrip("\n"), functions, *kernels]) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m fast.generate", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python fast/generate.py", description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not up to date")
     check = parser.parse_args(arguments).check
     stale = [t for t in TARGETS if not (KERNELS / t.file).is_file() or (KERNELS / t.file).read_text() != module_text(t)]

@@ -7,7 +7,8 @@ that matrix without writing it down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import ast
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from fast import elementwise
 from micro import checks
 from micro.ops import OPS, Op
 from micro.value import topological_order
-from micro.vocabulary import Vocabulary, float32, float64, grad_mode, int64
+from micro.vocabulary import Vocabulary, bool_, float32, float64, grad_mode, int64
 
 Gradients = Sequence[np.ndarray | None]
 
@@ -41,7 +42,7 @@ class Rule:
 class Tensor(Vocabulary):
     """A NumPy array in a graph.
 
-    data: the array, of float32, float64 or (for class labels) int64.
+    data: the array, of float32, float64, int64 or bool.
     requires_grad: whether `backward` computes its gradient: set for parameters, inherited by what is made of them.
     op: the rule of the operation that made it; None for an input.
     parents: the Tensors that `op` was applied to.
@@ -49,25 +50,33 @@ class Tensor(Vocabulary):
     label: a name for drawings.
     """
 
-    __slots__ = ("_grad", "data", "label", "op", "parents", "requires_grad", "saved")
-
+    # What most tensors never change stands here once, and not in each of them: making a tensor must be quick.
+    requires_grad: bool = False
+    label: str = ""
+    op: Rule | None = None
+    parents: tuple[Tensor, ...] = ()
+    saved: Any = None
     #: A Tensor stores no slopes; see the module's text.
     slopes: tuple[float, ...] = ()
 
-    def __init__(self, data: np.ndarray, requires_grad: bool = False, label: str = "") -> None:
+    _grad: np.ndarray | None = None
+    _retains_grad: bool = False
+    #: The tensor whose memory this one shares, if it is a view.
+    _base: Tensor | None = None
+    #: When its memory was last written to, and when the operation was recorded: see `mark_written`.
+    _written: int = 0
+    _recorded: int = 0
+
+    def __init__(self, data: np.ndarray, requires_grad: bool = False) -> None:
         if not isinstance(data, np.ndarray):
             raise TypeError(f"Tensor wraps an array, got {data!r:.80}; make it with fast.tensor(...)")
         self.data = data
-        self.requires_grad = requires_grad
-        self.label = label
-        self.op: Rule | None = None
-        self.parents: tuple[Tensor, ...] = ()
-        self.saved: Any = None
-        self._grad: np.ndarray | None = None
+        if requires_grad:
+            self.requires_grad = True
 
     def __repr__(self) -> str:
         numbers = np.array2string(self.data, separator=", ", prefix="tensor(")
-        default = self.data.dtype in (float32, int64)
+        default = self.dtype != float64
         return f"tensor({numbers}{'' if default else f', dtype={self.dtype}'}{self._how()})"
 
     def _how(self) -> str:
@@ -80,8 +89,7 @@ class Tensor(Vocabulary):
         return self.data.shape
 
     @property
-    def dtype(self) -> str:
-        """`"float32"`, `"float64"` or `"int64"`."""
+    def dtype(self) -> str:  # type: ignore[override]
         return _NAMES[self.data.dtype]
 
     @property
@@ -98,18 +106,23 @@ class Tensor(Vocabulary):
         """Forget the gradient."""
         self._grad = None
 
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
-
-    def __getitem__(self, index: int | slice | tuple[int | slice, ...]) -> Tensor:
-        """`x[i]`, `x[i, j]`, `x[:, j]`: integers and slices. The result shares the memory."""
-        return self.engine.functional.getitem(self, index)
+    def retain_grad(self) -> None:
+        """Let `backward` keep the gradient of this intermediate result, as it does for inputs."""
+        self._retains_grad = True
 
     @staticmethod
     def _apply(op: Op, *arguments: Any) -> Tensor:
         tensors = _operands(op, arguments)
         y = elementwise.forward(op, [tensor.data for tensor in tensors])
         return record(_ELEMENTWISE[op.name], y, tensors)
+
+    @staticmethod
+    def _compare(name: str, function: Callable[[Any, Any], Any], *arguments: Any) -> Tensor:
+        arrays = [a.data if type(a) is Tensor else _scalar(name, a, arguments) for a in arguments]
+        checks.broadcast_shape(name, *[np.shape(array) for array in arrays])
+        if name in "&|^":
+            checks.truth_values(name, [np.asarray(array).dtype.name for array in arrays])
+        return Tensor(np.asarray(function(*arrays)))
 
     def item(self) -> float:
         """The number, where there is only one."""
@@ -124,6 +137,13 @@ class Tensor(Vocabulary):
         """The array itself, not a copy."""
         return self.data
 
+    def __dlpack__(self, **arguments: Any) -> Any:
+        """The memory in the form in which array libraries exchange it (DLPack), not a copy."""
+        return self.data.__dlpack__(**arguments)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.data.__dlpack_device__()
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.data, dtype=dtype, copy=copy) if copy else np.asarray(self.data, dtype=dtype)
 
@@ -132,11 +152,12 @@ class Tensor(Vocabulary):
         source = np.asarray(numbers)
         checks.copy_shape(self.shape, source.shape)
         self.data[...] = source
+        mark_written(self)
         return self
 
     def detach(self) -> Tensor:
         """The same memory, without its history."""
-        return Tensor(self.data)
+        return share_memory(Tensor(self.data), self)
 
     def topological_order(self) -> list[Tensor]:
         """This Tensor and all that it was made from, each after its parents."""
@@ -146,7 +167,8 @@ class Tensor(Vocabulary):
         """Compute the gradient of this Tensor with respect to every input that requires one.
 
         gradient: the weight of each element, in this Tensor's shape; may be left out for a single element.
-        Gradients add up over several calls, until `zero_grad`.
+        Gradients add up over several calls, until `zero_grad`. Intermediate results keep theirs after `retain_grad`.
+        Raises ValueError where a number that is needed has been overwritten since.
         """
         if not self.requires_grad:
             raise ValueError(
@@ -157,9 +179,11 @@ class Tensor(Vocabulary):
             grad = gradients.pop(node, None)
             if grad is None:
                 continue
-            if node.op is None:
+            if node.op is None or node._retains_grad:
                 node._grad = grad if node._grad is None else np.asarray(node._grad + grad)
+            if node.op is None:
                 continue
+            _check_not_overwritten(node, node.op)
             for parent, part in zip(node.parents, node.op.backward(node, grad), strict=True):
                 if part is not None:
                     gradients[parent] = np.asarray(gradients[parent] + part) if parent in gradients else part
@@ -181,8 +205,41 @@ def record(rule: Rule, data: np.ndarray, parents: tuple[Tensor, ...], saved: Any
             if parent.requires_grad:
                 result.requires_grad = True
                 result.op, result.parents, result.saved = rule, parents, saved
+                result._recorded = _clock
                 break
     return result
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Memory: who shares it, and whether it has been overwritten while a gradient was still to be computed from it.
+
+#: How often any tensor has been written to: the time of the last writing.
+_clock = 0
+
+
+def share_memory(view: Tensor, x: Tensor) -> Tensor:
+    """Note that `view` shares the memory of x; returns it."""
+    view._base = x if x._base is None else x._base
+    return view
+
+
+def mark_written(x: Tensor) -> None:
+    """Note that the memory of x has been written to."""
+    global _clock
+    _clock += 1
+    (x if x._base is None else x._base)._written = _clock
+
+
+def _check_not_overwritten(node: Tensor, rule: Rule) -> None:
+    read = range(-1, len(node.parents)) if rule.reads is None else rule.reads
+    for place in read:
+        tensor = node if place < 0 else node.parents[place]
+        if (tensor if tensor._base is None else tensor._base)._written > node._recorded:
+            whose = "the result" if place < 0 else f"argument {place}"
+            raise ValueError(
+                f"backward: {whose} of {rule.symbol}, of shape {tensor.shape}, was overwritten after the operation, "
+                "whose gradient needs the old numbers; call backward first, or write into a copy"
+            )
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -192,14 +249,14 @@ def record(rule: Rule, data: np.ndarray, parents: tuple[Tensor, ...], saved: Any
 def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> Tensor:
     """Make a Tensor from numbers, nested lists, or an array, which is copied.
 
-    dtype: `"float32"`, `"float64"` or `"int64"`. Left out, arrays of these types keep theirs, Python integers become
-        int64, and everything else float32, as in PyTorch.
+    dtype: `"float32"`, `"float64"`, `"int64"` or `"bool"`. Left out, arrays of these types keep theirs, Python's
+        integers become int64, its truth values bool, and everything else float32, as in PyTorch.
     requires_grad: whether `backward` shall compute its gradient; for floating-point types only.
     Raises ValueError where rows differ in length, TypeError for what is not a number.
     """
     array = np.array(_as_array(data, dtype), order="C")
-    if requires_grad and array.dtype == _INT64:
-        raise checks.no_gradient()
+    if requires_grad:
+        checks.may_require_grad(array.dtype.name)
     return Tensor(array, requires_grad)
 
 
@@ -209,7 +266,7 @@ def as_tensor(data: Any, dtype: str | None = None) -> Tensor:
 
 
 #: The types that a Tensor can have, and their names; to look a name up is much quicker than to ask NumPy for it.
-_NAMES = {np.dtype(name): name for name in (float32, float64, int64)}
+_NAMES = {np.dtype(name): name for name in (bool_, int64, float32, float64)}
 
 
 def _as_array(data: Any, dtype: str | None) -> np.ndarray:
@@ -225,7 +282,7 @@ def _as_array(data: Any, dtype: str | None) -> np.ndarray:
         raise TypeError(f"tensor needs numbers, got {data!r:.80} of type {type(data).__name__} ({array.dtype})")
     if dtype is None:
         known = isinstance(data, np.ndarray | np.generic | Tensor) and array.dtype.name in (float32, float64)
-        dtype = array.dtype.name if known else int64 if array.dtype.kind in "iu" else float32
+        dtype = array.dtype.name if known else {"b": bool_, "i": int64, "u": int64}.get(array.dtype.kind, float32)
     if dtype == int64 and array.dtype.kind in "fu":
         outside = ~(np.abs(array) < 2.0**63)
         if outside.any():
@@ -243,38 +300,58 @@ def _elementwise_rule(op: Op) -> Rule:
         needed = [parent.requires_grad for parent in node.parents]
         return elementwise.backward(op, grad, arguments, node.data, needed)
 
-    return Rule(op.symbol, backward)
+    words = {node.id for slope in op.slopes for node in ast.walk(ast.parse(slope)) if isinstance(node, ast.Name)}
+    names = {**{name: place for place, name in enumerate(op.arguments)}, "y": -1}
+    return Rule(op.symbol, backward, tuple(place for name, place in names.items() if name in words))
 
 
 _ELEMENTWISE = {op.name: _elementwise_rule(op) for op in OPS.values()}
 
 
 def _operands(op: Op, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
-    """The arguments as Tensors of one floating-point type; plain numbers take the type of the others."""
-    tensors = [argument for argument in arguments if type(argument) is Tensor]
-    if len(tensors) == len(arguments):
-        return one_dtype(op.symbol, *tensors)
+    """The arguments as Tensors of one type, in which `op` can compute; plain numbers take the type of the others."""
+    first = arguments[0]
+    if type(first) is Tensor and first.data.dtype in _FLOATING:
+        dtype = first.data.dtype
+        if all(type(a) is Tensor and a.data.dtype == dtype for a in arguments[1:]):
+            return arguments
+    name = _common_type(op, arguments)
+    return tuple([a.to(name) if type(a) is Tensor else Tensor(np.array(a, name)) for a in arguments])
+
+
+def _common_type(op: Op, arguments: tuple[Any, ...]) -> str:
+    """The widest type of the tensors; a plain number counts only if its kind is higher than theirs."""
+    widest = max([_RANKS[a.data.dtype] for a in arguments if type(a) is Tensor])
     for argument in arguments:
-        if type(argument) is not Tensor and not isinstance(argument, int | float | np.number):
-            if isinstance(argument, Vocabulary):
-                raise checks.mixed_engines(op.symbol, arguments)
-            raise checks.no_operand(op.symbol, argument, "fast")
-    checks.quantities(op.symbol, *tensors)
-    dtype = tensors[0].data.dtype
-    return tuple([a if type(a) is Tensor else Tensor(np.array(a, dtype)) for a in arguments])
+        if type(argument) is not Tensor:
+            kind = _scalar(op.symbol, argument, arguments)
+            widest = max(widest, 1 if isinstance(kind, int | np.integer) else 2)
+    if op.name == "pow" and widest == 1:
+        checks.exponents(np.asarray(arguments[1]).ravel().tolist())
+    return _TYPES[max(widest, 1 if op.whole else 2)]
+
+
+def _scalar(name: str, number: Any, arguments: tuple[Any, ...]) -> Any:
+    """`number` itself, a plain number beside the tensors of an expression."""
+    if isinstance(number, int | float | np.number | np.bool):
+        return number
+    if isinstance(number, Vocabulary):
+        raise checks.mixed_engines(name, arguments)
+    raise checks.no_operand(name, number, "fast")
 
 
 def one_dtype(name: str, *tensors: Tensor) -> tuple[Tensor, ...]:
     """All tensors in the widest of their floating-point types; integers adapt, unless there is nothing else."""
     dtypes = {tensor.data.dtype for tensor in tensors}
-    if len(dtypes) == 1 and _INT64 not in dtypes:
+    if len(dtypes) == 1 and dtypes <= _FLOATING:
         return tensors
-    floating = dtypes - {_INT64}
-    if not floating:
-        raise checks.integers(name)
-    dtype = np.result_type(*floating).name
-    return tuple([tensor.to(dtype) for tensor in tensors])
+    widest = max(map(_RANKS.__getitem__, dtypes))
+    if widest < 2:
+        checks.quantities(name, *tensors)
+    return tuple([tensor.to(_TYPES[widest]) for tensor in tensors])
 
 
-#: Comparing types is much quicker than comparing their names.
-_INT64 = np.dtype(int64)
+#: The types from the narrowest to the widest. To look one up is much quicker than to compare names.
+_TYPES = list(_NAMES.values())
+_RANKS = {dtype: rank for rank, dtype in enumerate(_NAMES)}
+_FLOATING = {np.dtype(float32), np.dtype(float64)}

@@ -9,9 +9,25 @@ import sys
 
 from micro import functional
 from micro.array import Array, as_tensor, tensor
+from micro.creation import arange, eye, full, linspace, ones, rand, randint, randn, zeros
 from micro.ops import OPS, Op
 from micro.value import Constant, Value
-from micro.vocabulary import float32, float64, int64, no_grad
+from micro.vocabulary import bool_ as bool
+from micro.vocabulary import (
+    cat,
+    float32,
+    float64,
+    full_like,
+    int64,
+    no_grad,
+    one_hot,
+    ones_like,
+    rand_like,
+    randn_like,
+    stack,
+    where,
+    zeros_like,
+)
 
 __all__ = [
     "OPS",
@@ -19,14 +35,33 @@ __all__ = [
     "Constant",
     "Op",
     "Value",
+    "arange",
     "as_tensor",
+    "bool",
+    "cat",
     "default_dtype",
+    "eye",
     "float32",
     "float64",
+    "full",
+    "full_like",
     "functional",
     "int64",
+    "linspace",
     "no_grad",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "stack",
     "tensor",
+    "where",
+    "zeros",
+    "zeros_like",
 ]
 
 #: The type of the numbers of a model, unless another is asked for.

@@ -17,26 +17,30 @@ from typing import Any
 
 from micro import checks
 from micro.ops import Op
-from micro.value import Constant, Value, array_interface, as_operand, backpropagate, topological_order
-from micro.vocabulary import Vocabulary, float64, int64
+from micro.value import Constant, Value, array_interface, backpropagate, topological_order
+from micro.vocabulary import Vocabulary, bool_, float64, int64
 
 
 class Array(Vocabulary):
-    """A tensor of Values, or of plain integers where it holds class labels.
+    """A tensor of Values; or of plain integers or truth values, which are part of no graph.
 
     values: nested lists, one level for each dimension; a single element where there are no dimensions.
     shape: the lengths of the dimensions.
+    dtype: `"float64"` where the elements are Values, else `"int64"` or `"bool"`.
     requires_grad: marks a parameter of a model. (Every Value takes part in `backward`, marked or not.)
     label: a name for drawings; its Values are labelled `label[i, j]`.
 
     Made by `micro.tensor`, which turns numbers into Values.
     """
 
-    __slots__ = ("_label", "requires_grad", "shape", "values")
+    __slots__ = ("_label", "dtype", "requires_grad", "shape", "values")
 
-    def __init__(self, values: Any, requires_grad: bool = False) -> None:
+    def __init__(
+        self, values: Any, shape: checks.Shape | None = None, dtype: str | None = None, requires_grad: bool = False
+    ) -> None:
         self.values = values
-        self.shape = _shape(values)
+        self.shape = _shape(values) if shape is None else shape
+        self.dtype = _DTYPES[type(next(self.flat(), None))] if dtype is None else dtype
         self.requires_grad = requires_grad
         self._label = ""
 
@@ -47,36 +51,27 @@ class Array(Vocabulary):
     @label.setter
     def label(self, label: str) -> None:
         self._label = label
-        places = product(*map(range, self.shape))
-        for place, value in zip(places, self._nodes(), strict=False):
+        for place, value in zip(places(self.shape), self._nodes(), strict=False):
             value.label = f"{label}[{', '.join(map(str, place))}]"
 
     def __repr__(self) -> str:
         return f"tensor({self.tolist()})"
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter([wrap(row) for row in self.values])
-
-    def __getitem__(self, index: int | slice | tuple[int | slice, ...]) -> Any:
-        """`x[i]`, `x[i, j]`, `x[:, j]`: integers and slices."""
-        return wrap(_index(self.values, index if isinstance(index, tuple) else (index,), self.shape))
-
     @staticmethod
     def _apply(op: Op, *arguments: Any) -> Any:
-        operands = [as_operand(op, argument) for argument in arguments]
-        if not all(isinstance(operand, Array | Value) for operand in operands):
-            raise checks.mixed_engines(op.symbol, arguments)
-        if all(operand.dtype == int64 for operand in operands if not isinstance(operand, Constant)):
-            raise checks.integers(op.symbol)
-        shape = checks.broadcast_shape(op.symbol, *[operand.shape for operand in operands])
-        nested = [operand.values if isinstance(operand, Array) else operand for operand in operands]
-        stretched = [_stretch(x, operand.shape, shape) for x, operand in zip(nested, operands, strict=True)]
-        return wrap(_zip(partial(Value._apply, op), shape, *stretched))
+        operands, shape = _operands(op.symbol, arguments)
+        whole = op.whole and all(_is_whole(argument) for argument in arguments)
+        if whole and op.name == "pow":
+            checks.exponents(flatten(operands[1]))
+        function = op.of_integers if whole else partial(Value._apply, op)
+        return wrap(_zip(function, shape, *operands), shape, int64 if whole else float64)
 
-    @property
-    def dtype(self) -> str:
-        """`"float64"`, or `"int64"` where the elements are integers."""
-        return int64 if isinstance(next(self.flat(), None), int) else float64
+    @staticmethod
+    def _compare(name: str, function: Callable[[Any, Any], Any], *arguments: Any) -> Array:
+        operands, shape = _operands(name, arguments)
+        if name in "&|^":
+            checks.truth_values(name, [getattr(argument, "dtype", bool_) for argument in arguments])
+        return Array(_zip(lambda a, b: function(number_of(a), number_of(b)), shape, *operands), shape)
 
     def flat(self) -> Iterator[Any]:
         """The elements in reading order."""
@@ -88,7 +83,7 @@ class Array(Vocabulary):
 
     def tolist(self) -> Any:
         """The numbers, as nested lists."""
-        return _map(lambda element: element.data if isinstance(element, Value) else element, self.values)
+        return _map(number_of, self.values)
 
     def item(self) -> float:
         """The number, where there is only one."""
@@ -99,7 +94,7 @@ class Array(Vocabulary):
         """Overwrite the numbers with those of a list, an array or a tensor of the same shape; returns itself."""
         source = tensor(numbers, dtype=self.dtype)
         checks.copy_shape(self.shape, source.shape)
-        if self.dtype == int64:
+        if self.dtype != float64:
             self.values = source.values
         for value, new in zip(self._nodes(), source.flat(), strict=False):
             value.data = new.data
@@ -107,14 +102,17 @@ class Array(Vocabulary):
 
     def detach(self) -> Array:
         """The same numbers, without their history."""
-        return tensor(self.tolist())
+        return tensor(self.tolist(), self.dtype)
+
+    def retain_grad(self) -> None:
+        """Ask for the gradient of an intermediate result. (Every Value keeps its gradient anyway.)"""
 
     @property
     def grad(self) -> Array | None:
         """The gradients, in an array of the same shape; None for integers."""
-        if self.dtype == int64:
+        if self.dtype != float64:
             return None
-        return Array(_map(lambda value: Value(value.grad), self.values))
+        return Array(_map(lambda value: Value(value.grad), self.values), self.shape, self.dtype)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -145,28 +143,39 @@ class Array(Vocabulary):
 def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> Any:
     """Make an Array from nested lists, or a Value from a number; NumPy arrays and Arrays are read as well.
 
-    dtype: `"float64"` or `"int64"`; left out, it is `"int64"` where every number is an integer, as in PyTorch.
+    dtype: `"float64"`, `"int64"` or `"bool"`; left out, truth values stay such, and so do integers, as in PyTorch.
         `"float32"` is accepted and computed in float64, the only precision that Python has.
     requires_grad: marks a parameter of a model.
     Raises ValueError where rows differ in length, TypeError for what is not a number.
     """
     if dtype is not None:
         checks.element_type(dtype)
-    data = data.tolist() if hasattr(data, "tolist") else data
-    nested = _map(lambda number: number.data if isinstance(number, Value) else number, data)
-    _shape(nested)
-    if dtype is None and flatten(nested) and all(map(_is_integer, flatten(nested))):
-        dtype = int64
-    if dtype == int64:
+    shape = getattr(data, "shape", None)  # which nested lists cannot tell where it has a length of 0
+    nested = _map(number_of, data.tolist() if hasattr(data, "tolist") else data)
+    shape = _shape(nested) if shape is None else tuple(shape)
+    if dtype is None:
+        kinds = {_kind(number) for number in flatten(nested)} or {float64}
+        dtype = kinds.pop() if len(kinds) == 1 else int64 if kinds == {int64, bool_} else float64
+    if dtype in (int64, bool_):
         if requires_grad:
-            raise checks.no_gradient()
-        return Array(_map(_as_integer, nested))
+            checks.may_require_grad(dtype)
+        return Array(_map(_as_integer if dtype == int64 else _as_bool, nested), shape, dtype)
     values = _map(Value, nested)
-    return Array(values, requires_grad) if isinstance(values, list) else values
+    return Array(values, shape, float64, requires_grad) if isinstance(values, list) else values
 
 
-def _is_integer(number: Any) -> bool:
-    return isinstance(number, Integral) and not isinstance(number, bool)
+def number_of(element: Any) -> Any:
+    """The plain number of an element."""
+    return element.data if isinstance(element, Value) else element
+
+
+def _kind(number: Any) -> str:
+    return bool_ if isinstance(number, bool) else int64 if isinstance(number, Integral) else float64
+
+
+def _is_whole(argument: Any) -> bool:
+    """Whether an operand is a whole number, or made of such."""
+    return (argument.dtype if isinstance(argument, Vocabulary) else _kind(argument)) != float64
 
 
 def _as_integer(number: Any) -> int:
@@ -177,14 +186,37 @@ def _as_integer(number: Any) -> int:
     return int(number if isinstance(number, Integral) else float(number))
 
 
+def _as_bool(number: Any) -> bool:
+    if not isinstance(number, Real):
+        raise TypeError(f"tensor needs numbers, got {number!r:.80} of type {type(number).__name__}")
+    return number != 0
+
+
+def _operands(name: str, arguments: tuple[Any, ...]) -> tuple[list[Any], checks.Shape]:
+    """The arguments' elements, stretched to one shape."""
+    for argument in arguments:
+        if isinstance(argument, Vocabulary) and not isinstance(argument, Array | Value):
+            raise checks.mixed_engines(name, arguments)
+        if not isinstance(argument, Array | Value | Real):
+            raise checks.no_operand(name, argument, "micro")
+    shapes = [getattr(argument, "shape", ()) for argument in arguments]
+    shape = checks.broadcast_shape(name, *shapes)
+    nested = [argument.values if isinstance(argument, Vocabulary) else argument for argument in arguments]
+    return [stretch(x, old, shape) for x, old in zip(nested, shapes, strict=True)], shape
+
+
+#: The type of an Array by that of its first element.
+_DTYPES: dict[type, str] = {Value: float64, Constant: float64, int: int64, bool: bool_, type(None): float64}
+
+
 def as_tensor(data: Any, dtype: str | None = None) -> Any:
     """`tensor(data, dtype)`. (`fast.as_tensor` avoids the copy where it can; there is nothing to avoid here.)"""
     return tensor(data, dtype)
 
 
-def wrap(values: Any) -> Any:
-    """Nested lists as an Array; a single element as itself."""
-    return Array(values) if isinstance(values, list) else values
+def wrap(values: Any, shape: checks.Shape | None = None, dtype: str | None = None) -> Any:
+    """Nested lists, or a single element, as an Array; a Value as itself."""
+    return values if isinstance(values, Value) else Array(values, shape, dtype)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -213,15 +245,15 @@ def _zip(function: Callable[..., Any], shape: checks.Shape, *nested: Any) -> Any
     return [_zip(function, shape[1:], *rows) for rows in zip(*nested, strict=True)]
 
 
-def _stretch(nested: Any, old: checks.Shape, new: checks.Shape) -> Any:
+def stretch(nested: Any, old: checks.Shape, new: checks.Shape) -> Any:
     """Repeat rows until `old` has become `new`; the elements are shared, not copied, so their gradients add up."""
     if len(old) < len(new):
-        return [_stretch(nested, old, new[1:])] * new[0]
+        return [stretch(nested, old, new[1:])] * new[0]
     if not new:
         return nested
     if old[0] != new[0]:
-        return [_stretch(nested[0], old[1:], new[1:])] * new[0]
-    return [_stretch(row, old[1:], new[1:]) for row in nested]
+        return [stretch(nested[0], old[1:], new[1:])] * new[0]
+    return [stretch(row, old[1:], new[1:]) for row in nested]
 
 
 def _shape(nested: Any) -> checks.Shape:
@@ -250,22 +282,12 @@ def at(nested: Any, place: Iterable[int]) -> Any:
 
 def build(shape: checks.Shape, element: Callable[..., Any]) -> Any:
     """The Array of this shape whose element at each place is `element(*place)`; without dimensions, that element."""
-    return wrap(regroup((element(*place) for place in product(*map(range, shape))), shape))
+    return wrap(regroup((element(*place) for place in places(shape)), shape), shape)
 
 
-def _index(nested: Any, index: tuple[int | slice, ...], shape: checks.Shape) -> Any:
-    if len(index) > len(shape):
-        raise IndexError(f"{len(index)} indices {index} for {len(shape)} dimensions of shape {shape}")
-    if not index:
-        return nested
-    first, rest = index[0], index[1:]
-    if isinstance(first, slice):
-        return [_index(row, rest, shape[1:]) for row in nested[first]]
-    if not _is_integer(first):
-        raise TypeError(f"index {first!r} of type {type(first).__name__}; use integers and slices")
-    if not -shape[0] <= first < shape[0]:
-        raise IndexError(f"index {first} is outside a dimension of length {shape[0]}")
-    return _index(nested[first], rest, shape[1:])
+def places(shape: checks.Shape) -> Iterator[tuple[int, ...]]:
+    """All places of a shape, in reading order: (0, 0), (0, 1), ..."""
+    return product(*map(range, shape))
 
 
 def along(function: Callable[[list[Any]], list[Any]], nested: list[Any], shape: checks.Shape, dim: int) -> list[Any]:

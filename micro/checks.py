@@ -5,8 +5,9 @@ Each function names the operation and the argument at fault, shows the shapes or
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 Shape = tuple[int, ...]
@@ -63,14 +64,17 @@ def linear_shapes(x: Any, weight: Any, bias: Any | None) -> None:
         raise ValueError(f"linear: bias has shape {bias.shape}, weight {matrix}; the bias must be ({matrix[0]},)")
 
 
-def matmul_shapes(a: Any, b: Any) -> None:
-    """Two matrices, (n, k) and (k, m)."""
+def matmul_shapes(a: Any, b: Any) -> Shape:
+    """(..., n, k) and (..., k, m), of which a vector is (k,); the shape of their product."""
     one_engine("matmul", a, b)
     quantities("matmul", a, b)
-    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[0]:
+    left, right = a.shape, b.shape
+    if not left or not right or left[-1] != right[max(0, len(right) - 2)]:
         raise ValueError(
-            f"matmul: shapes {a.shape} and {b.shape}; two matrices (n, k) and (k, m) with the same k are needed"
+            f"matmul: shapes {left} and {right}; give (..., n, k) and (..., k, m) with the same k, or vectors (k,)"
         )
+    stacks = broadcast_shape("matmul", left[:-2], right[:-2])
+    return (*stacks, *left[-2:-1], *(right[-1:] if len(right) > 1 else ()))
 
 
 def class_labels(logits: Any, labels: Any, numbers: Iterable[Any]) -> None:
@@ -115,20 +119,191 @@ def _each(name: str, argument: str, numbers: Sequence[float], problem: str, good
             raise ValueError(f"{name}: {argument} {number} at place {place} {problem}")
 
 
-def dimension(name: str, dim: int, shape: Shape) -> int:
+def dimension(name: str, dim: Any, shape: Shape) -> int:
     """`dim`, counted from the left; a negative one counts from the right."""
     if not isinstance(dim, Integral) or isinstance(dim, bool):
-        raise TypeError(f"{name}: dim={dim!r}; give one dimension, a whole number, or None for all")
+        raise TypeError(f"{name}: dim={dim!r}; give one dimension, a whole number")
+    dim = int(dim)
     if not -len(shape) <= dim < len(shape):
         raise IndexError(f"{name}: dim={dim}, but shape {shape} has {len(shape)} dimensions")
-    return int(dim) % len(shape)
+    return dim % len(shape)
+
+
+def dimensions(name: str, dim: Any, shape: Shape) -> tuple[int, ...]:
+    """The dimensions that `dim` stands for, in order: one, several, or all where it is None."""
+    if dim is None:
+        return tuple(range(len(shape)))
+    dims = tuple(dimension(name, d, shape) for d in (dim if isinstance(dim, tuple | list) else (dim,)))
+    if len(set(dims)) < len(dims):
+        raise ValueError(f"{name}: dim={dim!r} names a dimension of shape {shape} twice")
+    return tuple(sorted(dims))
+
+
+def kept(shape: Shape, dims: Sequence[int]) -> Shape:
+    """`shape` after a reduction that keeps the dimensions `dims` with length 1."""
+    return tuple(1 if i in dims else n for i, n in enumerate(shape))
+
+
+def reduced(shape: Shape, dims: Sequence[int], keepdim: bool) -> Shape:
+    """`shape` after a reduction over `dims`."""
+    return kept(shape, dims) if keepdim else tuple(n for i, n in enumerate(shape) if i not in dims)
+
+
+def permutation(shape: Shape, dims: Sequence[Any]) -> tuple[int, ...]:
+    """All dimensions, each once, in any order."""
+    dims = lengths("permute", dims)
+    found = tuple(dimension("permute", dim, shape) for dim in dims)
+    if sorted(found) != list(range(len(shape))):
+        raise ValueError(f"permute: {dims} must name each of the {len(shape)} dimensions of shape {shape} once")
+    return found
+
+
+def lengths(name: str, numbers: Sequence[Any]) -> tuple[int, ...]:
+    """Whole numbers, given one by one or as one tuple."""
+    numbers = tuple(numbers[0] if len(numbers) == 1 and isinstance(numbers[0], tuple | list) else numbers)
+    if not all(isinstance(number, Integral) and not isinstance(number, bool) for number in numbers):
+        raise TypeError(f"{name}: {numbers} must be made of whole numbers")
+    return tuple(map(int, numbers))
+
+
+def positive(name: str, argument: str, number: Any) -> int:
+    """A whole number of at least 1."""
+    if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
+        raise ValueError(f"{name}: {argument}={number!r}; give a whole number of at least 1")
+    return int(number)
+
+
+def stretched(shape: Shape, new: Any) -> Shape:
+    """`new`, a shape to which `shape` can be broadcast."""
+    new = lengths("broadcast_to", (tuple(new),))
+    aligned = (1,) * (len(new) - len(shape)) + shape
+    if len(shape) > len(new) or any(n < 0 or o not in (1, n) for o, n in zip(aligned, new, strict=True)):
+        raise ValueError(
+            f"broadcast_to: shape {shape} does not stretch to {new}; seen from the right, each length must be the "
+            "same, or 1"
+        )
+    return new
+
+
+def repetitions(shape: Shape, sizes: Sequence[Any]) -> tuple[int, ...]:
+    """How often to repeat each dimension."""
+    sizes = lengths("repeat", sizes)
+    if len(sizes) < len(shape) or any(size < 0 for size in sizes):
+        raise ValueError(f"repeat: {sizes} for shape {shape}; give a number of 0 or more for each dimension")
+    return sizes
+
+
+def parts(size: Any, shape: Shape, dim: int) -> list[int]:
+    """The lengths of the parts into which `split` cuts dimension `dim`."""
+    length = shape[dim]
+    if isinstance(size, Integral):
+        size = positive("split", "split_size", size)
+        return [size] * (length // size) + ([length % size] if length % size or not length else [])
+    sizes = lengths("split", size)
+    if sum(sizes) != length or any(size < 0 for size in sizes):
+        raise ValueError(f"split: lengths {sizes} do not add up to {length}, the length of dimension {dim} of {shape}")
+    return list(sizes)
+
+
+def padding(shape: Shape, pad: Any) -> list[tuple[int, int]]:
+    """For each dimension, how many elements to put before and behind."""
+    pad = lengths("pad", tuple(pad))
+    if len(pad) % 2 or len(pad) > 2 * len(shape) or any(number < 0 for number in pad):
+        raise ValueError(
+            f"pad: {pad} for shape {shape}; give pairs (before, after) of 0 or more, for the last dimension first"
+        )
+    pairs = list(zip(pad[::2], pad[1::2], strict=True))[::-1]
+    return [(0, 0)] * (len(shape) - len(pairs)) + pairs
+
+
+def gather_index(x: Any, dim: Any, index: Any) -> int:
+    """An index of whole numbers with the dimensions of x, nowhere longer than x but along `dim`."""
+    one_engine("gather", x, index)
+    dim = dimension("gather", dim, x.shape)
+    if index.dtype != "int64":
+        raise TypeError(f"gather: the index has dtype {index.dtype}; give int64 numbers")
+    others = [(a, b) for i, (a, b) in enumerate(zip(x.shape, index.shape, strict=False)) if i != dim]
+    if len(x.shape) != len(index.shape) or any(b > a for a, b in others):
+        raise ValueError(
+            f"gather: x has shape {x.shape}, the index {index.shape}; they must have equally many dimensions, and the "
+            f"index may be longer only along dim={dim}"
+        )
+    return dim
+
+
+def inside(name: str, numbers: Iterable[int], length: int) -> None:
+    """Places within a dimension of this length, negative ones counted from its end."""
+    for number in numbers:
+        if not -length <= number < length:
+            raise IndexError(f"{name}: index {number} is outside a dimension of length {length}")
+
+
+def index_part(part: Any) -> None:
+    """What may stand between the brackets of x[...]."""
+    integer = isinstance(part, Integral) and not isinstance(part, bool)
+    if not (integer or part is None or part is Ellipsis or isinstance(part, slice)):
+        raise TypeError(
+            f"index {part!r:.80} of type {type(part).__name__}; use integers, slices, None, ..., and lists or tensors "
+            "of integers or of truth values"
+        )
+
+
+def vectors(name: str, *tensors: Any) -> None:
+    """Each with one dimension."""
+    one_engine(name, *tensors)
+    if any(len(tensor.shape) != 1 for tensor in tensors):
+        raise ValueError(f"{name}: shapes {' and '.join(str(t.shape) for t in tensors)}; vectors are needed")
+
+
+def limits(low: Any, high: Any) -> None:
+    """`clip` needs one of them."""
+    if low is None and high is None:
+        raise ValueError("clip: min and max are both None; give at least one")
+
+
+def tensor_list(name: str, tensors: Any) -> list[Any]:
+    """Some tensors of one engine."""
+    found = list(tensors) if isinstance(tensors, tuple | list) else []
+    if not found or not hasattr(found[0], "engine"):
+        raise TypeError(f"{name}: {tensors!r:.80}; give a list of tensors")
+    one_engine(name, *found)
+    return found
+
+
+def cat_shapes(tensors: Sequence[Any], dim: Any) -> int:
+    """Equal shapes, but for the length along `dim`."""
+    shapes = [tensor.shape for tensor in tensors]
+    dim = dimension("cat", dim, shapes[0])
+    rests = {(*shape[:dim], -1, *shape[dim + 1 :]) for shape in shapes}
+    if len(rests) > 1:
+        raise ValueError(f"cat: shapes {', '.join(map(str, shapes))}; they may differ only along dim={dim}")
+    return dim
+
+
+def classes(labels: Any, count: Any) -> int:
+    """How many classes there are, where labels are whole numbers from 0 to count - 1."""
+    if getattr(labels, "dtype", None) != "int64":
+        raise TypeError(f"one_hot: the labels are {labels!r:.80}; give an int64 tensor")
+    numbers = labels.reshape(-1).tolist()
+    if count == -1 and numbers:
+        count = max(numbers) + 1
+    count = positive("one_hot", "num_classes", count)
+    for number in numbers:
+        if not 0 <= number < count:
+            raise ValueError(f"one_hot: label {number} is not one of the {count} classes 0 to {count - 1}")
+    return count
+
+
+def exponents(numbers: Iterable[int]) -> None:
+    """A whole number to a negative power is a fraction."""
+    for number in numbers:
+        if number < 0:
+            raise ValueError(f"pow: whole numbers to the power {number} are fractions; convert with .to('float32')")
 
 
 def new_shape(old: Shape, new: Sequence[Any]) -> Shape:
     """`new`, lengths or a tuple of them, with a length of -1 filled in."""
-    new = tuple(new[0] if len(new) == 1 and isinstance(new[0], tuple | list) else new)
-    if not all(isinstance(length, Integral) for length in new):
-        raise TypeError(f"reshape: the shape {new} must be made of whole numbers")
+    new = lengths("reshape", new)
     count, known = _product(old), _product(length for length in new if length != -1)
     if new.count(-1) == 1 and known and count % known == 0:
         new = tuple(count // known if length == -1 else length for length in new)
@@ -166,9 +341,9 @@ def matrix(name: str, shape: Shape) -> None:
 
 
 def element_type(dtype: Any) -> None:
-    """One of the three types that elements can have."""
-    if dtype not in ("float32", "float64", "int64"):
-        raise ValueError(f"dtype={dtype!r} is unknown; use 'float32', 'float64' or 'int64'")
+    """One of the four types that elements can have."""
+    if dtype not in ("float32", "float64", "int64", "bool"):
+        raise ValueError(f"dtype={dtype!r} is unknown; use 'float32', 'float64', 'int64' or 'bool'")
 
 
 def no_operand(name: str, operand: Any, engine: str) -> TypeError:
@@ -179,21 +354,17 @@ def no_operand(name: str, operand: Any, engine: str) -> TypeError:
     )
 
 
-def integers(name: str) -> TypeError:
-    """The error for arithmetic with class labels."""
-    return TypeError(f"{name}: tensors of int64 hold class labels, not quantities; convert them with .to('float32')")
-
-
 def quantities(name: str, *tensors: Any) -> None:
     """All of them hold floating-point numbers."""
     for tensor in tensors:
-        if tensor.dtype == "int64":
-            raise integers(name)
+        if tensor.dtype in ("int64", "bool"):
+            raise TypeError(f"{name}: a tensor of {tensor.dtype} holds no quantities; convert it with .to('float32')")
 
 
-def no_gradient() -> TypeError:
-    """The error for a parameter of integers."""
-    return TypeError("tensor: int64 numbers cannot have a gradient; give dtype='float32'")
+def may_require_grad(dtype: str) -> None:
+    """Only floating-point numbers can be moved a little."""
+    if dtype in ("int64", "bool"):
+        raise TypeError(f"tensor: {dtype} numbers cannot have a gradient; give dtype='float32'")
 
 
 def no_integer(number: Any) -> ValueError:
@@ -228,3 +399,57 @@ def _product(lengths: Iterable[int]) -> int:
     for length in lengths:
         product *= length
     return product
+
+
+def truth_values(name: str, dtypes: Iterable[str]) -> None:
+    """`& | ^` are for truth values and whole numbers."""
+    for dtype in dtypes:
+        if dtype not in ("bool", "int64"):
+            raise TypeError(f"{name}: a tensor of {dtype}; use truth values, as in (x > 0) {name} (x < 1)")
+
+
+def some_elements(name: str, shape: Shape, dim: int | None) -> None:
+    """Nothing has no largest element."""
+    if 0 in (shape if dim is None else shape[dim : dim + 1 or None]):
+        raise ValueError(f"{name}: shape {shape} holds no elements{'' if dim is None else f' along dim={dim}'}")
+
+
+def assigned(name: str, new: Shape, shape: Shape) -> None:
+    """Numbers that stretch to the shape in which they shall be written."""
+    try:
+        stretched(new, shape)
+    except ValueError:
+        raise ValueError(f"{name}: the numbers have shape {new}, the places {shape}; they do not fit") from None
+
+
+def new_lengths(name: str, numbers: Sequence[Any]) -> Shape:
+    """The shape of a new tensor."""
+    shape = lengths(name, numbers)
+    if any(length < 0 for length in shape):
+        raise ValueError(f"{name}: shape {shape}; lengths must be 0 or more")
+    return shape
+
+
+def arange(start: Any, end: Any, step: Any) -> tuple[Any, Any, int, bool]:
+    """The first number of a range, the step, how many there are, and whether they are whole."""
+    start, end = (0, start) if end is None else (start, end)
+    if not all(isinstance(number, Real) for number in (start, end, step)):
+        raise TypeError(f"arange: start={start!r}, end={end!r}, step={step!r} must be numbers")
+    if not (step and math.isfinite(start) and math.isfinite(end) and math.isfinite(step)):
+        raise ValueError(f"arange: start={start}, end={end}, step={step}; give finite numbers and a step that is not 0")
+    whole = all(isinstance(number, Integral) for number in (start, end, step))
+    return start, step, max(0, math.ceil((end - start) / step)), whole
+
+
+def interval(name: str, low: Any, high: Any) -> tuple[int, int]:
+    """Whole numbers low < high."""
+    if not isinstance(low, Integral) or not isinstance(high, Integral) or low >= high:
+        raise ValueError(f"{name}: low={low!r}, high={high!r}; give whole numbers, high above low")
+    return int(low), int(high)
+
+
+def seed(name: str, number: Any) -> int:
+    """The seed of random numbers."""
+    if not isinstance(number, Integral) or isinstance(number, bool) or number < 0:
+        raise ValueError(f"{name}: seed={number!r}; give a whole number of 0 or more")
+    return int(number) % 2**64

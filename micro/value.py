@@ -24,13 +24,13 @@ Nothing here knows calculus: the slopes come from the table in `ops.py`.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Real
 from typing import Any
 
 from micro import checks
 from micro.ops import Op
-from micro.vocabulary import Vocabulary, float64, grad_mode
+from micro.vocabulary import Vocabulary, bool_, float64, grad_mode, int64
 
 
 class Value(Vocabulary):
@@ -59,6 +59,8 @@ class Value(Vocabulary):
     #: A Value is a tensor without dimensions.
     shape: tuple[int, ...] = ()
     dtype = float64
+    #: Every Value takes part in `backward`.
+    requires_grad = True
 
     def __init__(self, data: float, label: str = "") -> None:
         if not isinstance(data, Real):
@@ -89,6 +91,10 @@ class Value(Vocabulary):
             result.op, result.parents, result.slopes = None, (), ()
         return result
 
+    @staticmethod
+    def _compare(name: str, function: Callable[[Any, Any], Any], *arguments: Any) -> Any:
+        return Value.engine.Array._compare(name, function, *arguments)
+
     def backward(self, gradient: float = 1.0) -> None:
         """Compute the gradient of this Value with respect to every Value that it was made from.
 
@@ -102,9 +108,17 @@ class Value(Vocabulary):
         """This Value and all that it was made from, each after its parents."""
         return topological_order([self])
 
+    def retain_grad(self) -> None:
+        """Ask for the gradient of an intermediate result. (Every Value keeps its gradient anyway.)"""
+
     def zero_grad(self) -> None:
         """Forget the gradient."""
         self.grad = 0.0
+
+    @property
+    def values(self) -> Value:
+        """The element of a tensor without dimensions: this one."""
+        return self
 
     def item(self) -> float:
         """The number."""
@@ -138,6 +152,7 @@ class Constant(Value):
 
     __slots__ = ()
     constant = True
+    requires_grad = False
 
 
 def topological_order(roots: Iterable[Any]) -> list[Any]:
@@ -192,6 +207,7 @@ def as_operand(op: Op, operand: Any) -> Any:
 
 
 def array_interface(shape: tuple[int, ...], dtype: str, numbers: list[Any]) -> dict[str, Any]:
-    """The numbers of a tensor in NumPy's array interface, version 3: 8 bytes each, in reading order."""
-    memory, typestr = (array("d", numbers), "<f8") if dtype == float64 else (array("q", numbers), "<i8")
+    """The numbers of a tensor in NumPy's array interface, version 3, in reading order."""
+    code, typestr = {float64: ("d", "<f8"), int64: ("q", "<i8"), bool_: ("b", "|b1")}[dtype]
+    memory = array(code, numbers)
     return {"shape": shape, "typestr": typestr, "data": memory, "version": 3}

@@ -47,7 +47,8 @@ def test_shapes_that_do_not_fit_are_both_shown(engine):
     refuses(lambda: a.reshape(4, -1), ValueError, "(2, 3)", "(4, -1)")
     refuses(lambda: a.reshape(-2, -3), ValueError, "(2, 3)", "(-2, -3)")
     refuses(lambda: a.sum(2), IndexError, "dim=2", "(2, 3)")
-    refuses(lambda: a.sum((0, 1)), TypeError, "dim=(0, 1)")
+    refuses(lambda: a.sum((0, -2)), ValueError, "dim=(0, -2)", "twice", "(2, 3)")
+    refuses(lambda: a.sum("rows"), TypeError, "dim='rows'")
     refuses(lambda: a[True], TypeError, "True")
     refuses(lambda: a.softmax(-3), IndexError, "dim=-3", "(2, 3)")
     refuses(lambda: a[2], IndexError, "2")
@@ -101,18 +102,69 @@ def test_a_model_wants_tensors_not_arrays(engine):
     refuses(lambda: model(engine)(X), TypeError, "ndarray", f"{engine.__name__}.tensor(...)")
 
 
-def test_labels_are_no_quantities(engine):
+def test_whole_numbers_are_no_quantities(engine):
     labels = engine.tensor([1, 2])
-    for use in (lambda: labels * 2, lambda: labels + labels, labels.sum, labels.mean, labels.softmax):
-        refuses(use, TypeError, "int64", ".to('float32')")
+    for use in (labels.mean, labels.softmax, labels.log_softmax, labels.logsumexp, lambda: (labels > 1).mean()):
+        refuses(use, TypeError, ".to('float32')")
     for loss in (nn.mse_loss, nn.hinge_loss, nn.binary_cross_entropy, nn.binary_cross_entropy_with_logits):
         refuses(lambda loss=loss: loss(labels, labels), TypeError, "int64", ".to('float32')")
     refuses(lambda: nn.cross_entropy(engine.tensor([[1, 2], [3, 4]]), labels), TypeError, "int64")
     refuses(lambda: engine.tensor([1, 2], requires_grad=True), TypeError, "int64")
+    refuses(lambda: engine.zeros(2, dtype="bool", requires_grad=True), TypeError, "bool")
     refuses(lambda: engine.tensor([1.0, math.nan], dtype="int64"), ValueError, "nan", "integer")
     refuses(lambda: engine.tensor([1e30], dtype="int64"), ValueError, "1e+30", "integer")
     refuses(lambda: engine.tensor([2**63]), ValueError, str(2**63), "integer")
     refuses(lambda: labels.backward(), (TypeError, ValueError), "int64" if engine is micro else "requires_grad")
+    refuses(lambda: labels**-1, ValueError, "pow", "-1", ".to('float32')")
+    refuses(lambda: engine.tensor([1.0]) & True, TypeError, "&", "truth values")
+
+
+def test_shapes_and_selections_that_do_not_fit(engine):
+    x = engine.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    refuses(lambda: x.permute(0, 0), ValueError, "permute", "(0, 0)", "(2, 3)")
+    refuses(lambda: x.transpose(0, 2), IndexError, "transpose", "dim=2", "(2, 3)")
+    refuses(lambda: x.broadcast_to((4, 3)), ValueError, "broadcast_to", "(2, 3)", "(4, 3)")
+    refuses(lambda: x.expand(3), ValueError, "(2, 3)", "(3,)")
+    refuses(lambda: x.repeat(2), ValueError, "repeat", "(2,)", "(2, 3)")
+    refuses(lambda: x.split(0), ValueError, "split_size=0")
+    refuses(lambda: x.split([1, 3], 1), ValueError, "(1, 3)", "3", "(2, 3)")
+    refuses(lambda: x.chunk(0), ValueError, "chunks=0")
+    refuses(lambda: x.flatten(1, 0), ValueError, "flatten", "start_dim=1", "end_dim=0")
+    refuses(lambda: x.pad((1,)), ValueError, "pad", "(1,)", "(2, 3)")
+    refuses(lambda: x.pad((-1, 0)), ValueError, "pad", "(-1, 0)")
+    refuses(lambda: x.gather(1, engine.tensor([[3], [0]])), IndexError, "gather", "3")
+    refuses(lambda: x.gather(1, engine.tensor([0])), ValueError, "gather", "(2, 3)", "(1,)")
+    refuses(lambda: x.gather(1, x), TypeError, "gather", "int64")
+    refuses(lambda: engine.cat([x, x[0]]), ValueError, "cat", "(2, 3)", "(3,)")
+    refuses(lambda: engine.cat([]), TypeError, "cat", "[]")
+    refuses(lambda: engine.stack(x.tolist()), TypeError, "stack", "tensors")
+    refuses(lambda: engine.where(True, x, x), TypeError, "where", "True")
+    refuses(lambda: x.clip(), ValueError, "clip", "None")
+    refuses(lambda: x.outer(x), ValueError, "outer", "(2, 3)")
+    refuses(lambda: x.var(correction=6), ValueError, "var", "(2, 3)", "correction=6")
+    refuses(lambda: x[:0].max(), ValueError, "max", "(0, 3)")
+    refuses(lambda: x[:0].argmin(0), ValueError, "argmin", "(0, 3)", "dim=0")
+    refuses(lambda: engine.one_hot(engine.tensor([3]), 2), ValueError, "one_hot", "3", "2 classes")
+    refuses(lambda: engine.one_hot(x), TypeError, "one_hot", "int64")
+    refuses(lambda: x[[0, 2]], IndexError, "2")
+    refuses(lambda: x[[0.5]], TypeError, "index", "0.5")
+    refuses(lambda: x[0, ..., ...], IndexError, "...") if engine is micro else None
+    refuses(lambda: x.__setitem__(0, [1.0, 2.0]), ValueError, "(2,)", "(3,)")
+    refuses(lambda: x.T.reshape(6).view(2, 4), ValueError, "(6,)", "(2, 4)")
+    assert x.tolist() == [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]  # nothing was half-written
+
+
+def test_tensors_that_cannot_be_made(engine):
+    refuses(lambda: engine.zeros(2, -1), ValueError, "zeros", "(2, -1)")
+    refuses(lambda: engine.ones(2.5), TypeError, "ones", "2.5")
+    refuses(lambda: engine.zeros(2, dtype="float16"), ValueError, "float16")
+    refuses(lambda: engine.arange(0, 3, 0), ValueError, "arange", "step=0")
+    refuses(lambda: engine.arange(math.inf), ValueError, "arange", "inf")
+    refuses(lambda: engine.arange("3"), TypeError, "arange", "'3'")
+    refuses(lambda: engine.linspace(0, 1, 0), ValueError, "linspace", "steps=0")
+    refuses(lambda: engine.rand(2, seed=-1), ValueError, "rand", "seed=-1")
+    refuses(lambda: engine.randn(2, seed=0.5), ValueError, "randn", "seed=0.5")
+    refuses(lambda: engine.randint(3, 3, (2,), seed=0), ValueError, "randint", "low=3", "high=3")
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,30 @@ from fast.functional.losses import (
     mse_loss,
 )
 from fast.functional.products import linear, matmul
-from fast.functional.reductions import log_softmax, mean, softmax, sum
-from fast.functional.shapes import getitem, reshape, to, transpose
+from fast.functional.reductions import (
+    argmax,
+    argmin,
+    cumsum,
+    log_softmax,
+    logsumexp,
+    max,
+    mean,
+    min,
+    prod,
+    softmax,
+    sum,
+)
+from fast.functional.shapes import (
+    broadcast_to,
+    cat,
+    flip,
+    gather,
+    getitem,
+    pad,
+    permute,
+    reshape,
+    setitem,
+    shares_memory,
+    to,
+)
 from fast.functional.updates import adam_step, sgd_step

@@ -80,6 +80,9 @@ def _loss_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (np.asarray(node.saved * grad),)
 
 
-_MSE, _HINGE = Rule("mse_loss", _loss_grad), Rule("hinge_loss", _loss_grad)
-_BCE, _BCE_LOGITS = Rule("binary_cross_entropy", _loss_grad), Rule("binary_cross_entropy_with_logits", _loss_grad)
-_CROSS_ENTROPY = Rule("cross_entropy", _loss_grad)
+_MSE, _HINGE = Rule("mse_loss", _loss_grad, reads=()), Rule("hinge_loss", _loss_grad, reads=())
+_BCE, _BCE_LOGITS = (
+    Rule("binary_cross_entropy", _loss_grad, reads=()),
+    Rule("binary_cross_entropy_with_logits", _loss_grad, reads=()),
+)
+_CROSS_ENTROPY = Rule("cross_entropy", _loss_grad, reads=())

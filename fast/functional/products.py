@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fast import threads
+from fast import elementwise, threads
 from fast.arrays import rows
 from fast.kernels import products as kernels
 from fast.tensors import Gradients, Rule, Tensor, one_dtype, record
@@ -14,10 +14,18 @@ from micro import checks
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
-    """y[n, m] = sum over k of a[n, k] * b[k, m], for a (N, K) and b (K, M)."""
-    checks.matmul_shapes(a, b)
+    """y[n, m] = sum over k of a[n, k] * b[k, m], for a (..., N, K) and b (..., K, M).
+
+    The dimensions in front count the matrices of a stack, and stretch to each other. A vector (K,) as a is a single
+    row, as b a single column, and has no dimension in the result.
+    """
+    shape = checks.matmul_shapes(a, b)
     a, b = one_dtype("matmul", a, b)
-    return record(_MATMUL, _product(a.data, b.data.T), (a, b))
+    if a.ndim == b.ndim == 2:
+        return record(_MATMUL, _product(a.data, b.data.T), (a, b))
+    left = a.data if a.ndim > 1 else a.data[None, :]
+    right = b.data if b.ndim > 1 else b.data[:, None]
+    return record(_STACKED, _stacked(left, right).reshape(shape), (a, b))
 
 
 def _matmul_grad(node: Tensor, grad: np.ndarray) -> Gradients:
@@ -26,7 +34,36 @@ def _matmul_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return grad_a, None if grad_b is None else grad_b.T
 
 
-_MATMUL = Rule("@", _matmul_grad)
+def _stacked_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    """grad @ b^T and a^T @ grad, summed over the matrices for which one matrix stood."""
+    a, b = node.parents
+    left = a.data if a.ndim > 1 else a.data[None, :]
+    right = b.data if b.ndim > 1 else b.data[:, None]
+    grad = grad.reshape(*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1])
+    grad_a = grad_b = None
+    if a.requires_grad:
+        whole = _stacked(grad, right.swapaxes(-1, -2))
+        grad_a = elementwise.unbroadcast(whole, left.shape).reshape(a.shape)
+    if b.requires_grad:
+        whole = _stacked(left.swapaxes(-1, -2), grad)
+        grad_b = elementwise.unbroadcast(whole, right.shape).reshape(b.shape)
+    return grad_a, grad_b
+
+
+_MATMUL, _STACKED = Rule("@", _matmul_grad, reads=(0, 1)), Rule("@", _stacked_grad, reads=(0, 1))
+
+
+def _stacked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The products of two stacks of matrices (..., N, K) and (..., K, M)."""
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    y = np.empty((*stack, a.shape[-2], b.shape[-1]), a.dtype)
+    matrices = [
+        np.ascontiguousarray(np.broadcast_to(array, (*stack, *array.shape[-2:]))).reshape(-1, *array.shape[-2:])
+        for array in (a, b, y)
+    ]
+    if y.size:
+        run_product((kernels.stacked, kernels.stacked_parallel), y.size * a.shape[-1], *matrices)
+    return y
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -45,7 +82,7 @@ def _linear_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return _product_grad(grad, x.data, weight.data, needed)[: len(node.parents)]
 
 
-_LINEAR = Rule("linear", _linear_grad)
+_LINEAR = Rule("linear", _linear_grad, reads=(0, 1))
 
 
 def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
@@ -53,7 +90,7 @@ def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) 
     offset = np.empty(0, weight.dtype) if bias is None else np.ascontiguousarray(bias)
     y = np.empty((*x.shape[:-1], weight.shape[0]), weight.dtype)
     both = kernels.linear, kernels.linear_parallel
-    _run_product(both, y.size * x.shape[-1], rows(x), np.ascontiguousarray(weight), offset, rows(y))
+    run_product(both, y.size * x.shape[-1], rows(x), np.ascontiguousarray(weight), offset, rows(y))
     return y
 
 
@@ -67,11 +104,11 @@ def _product_grad(
     grad_bias = np.empty(weight.shape[:1] if needed[2] else (0,), dtype)
     both = kernels.linear_grad, kernels.linear_grad_parallel
     arrays = rows(grad), rows(x), np.ascontiguousarray(weight), rows(grad_x), grad_weight, grad_bias
-    _run_product(both, grad.size * x.shape[-1], *arrays)
+    run_product(both, grad.size * x.shape[-1], *arrays)
     return grad_x if needed[0] else None, grad_weight if needed[1] else None, grad_bias if needed[2] else None
 
 
-def _run_product(kernels: tuple[Callable, Callable], work: int, *arrays: np.ndarray) -> None:
+def run_product(kernels: tuple[Callable, Callable], work: int, *arrays: np.ndarray) -> None:
     serial, parallel = kernels
     if work <= threads.PRODUCT:
         serial(*arrays)

@@ -1,74 +1,185 @@
-"""Other types and shapes for the same numbers."""
+"""Other types, shapes and selections of the same numbers. What can share memory does."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from fast.tensors import Gradients, Rule, Tensor, record
+from fast import elementwise
+from fast.tensors import Gradients, Rule, Tensor, mark_written, one_dtype, record, share_memory
 from micro import checks
-from micro.vocabulary import int64
+from micro.vocabulary import float32, float64, int64
 
 
 def to(x: Tensor, dtype: str) -> Tensor:
-    """x with elements of type `dtype`; x itself, if it has that type already."""
-    if x.data.dtype.name == dtype:
+    """x with elements of type `dtype`; x itself, if it has that type already. Fractions are cut off towards zero."""
+    if x.dtype == dtype:
         return x
     checks.element_type(dtype)
     data = x.data.astype(dtype)
-    return Tensor(data) if dtype == int64 else record(_TO, data, (x,))
+    return record(_TO, data, (x,)) if dtype in (float32, float64) else Tensor(data)
 
 
 def _to_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (grad.astype(node.parents[0].data.dtype),)
 
 
-_TO = Rule("to", _to_grad)
+_TO = Rule("to", _to_grad, reads=())
 
 
 def reshape(x: Tensor, *shape: int) -> Tensor:
-    """The same elements, in reading order, in another shape; one length may be -1. Shares memory where it can."""
-    return record(_RESHAPE, x.data.reshape(checks.new_shape(x.shape, shape)), (x,))
+    """The same elements, in reading order, in another shape; one length may be -1."""
+    result = record(_RESHAPE, x.data.reshape(checks.new_shape(x.shape, shape)), (x,))
+    return share_memory(result, x)
 
 
 def _reshape_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (grad.reshape(node.parents[0].shape),)
 
 
-_RESHAPE = Rule("reshape", _reshape_grad)
+_RESHAPE = Rule("reshape", _reshape_grad, reads=())
 
 
-def transpose(x: Tensor) -> Tensor:
-    """y[j, i] = x[i, j], for a matrix. Shares memory."""
-    checks.matrix("transpose", x.shape)
-    return record(_TRANSPOSE, x.data.T, (x,))
+def shares_memory(x: Tensor, y: Tensor) -> bool:
+    """Whether writing to x changes y."""
+    return np.may_share_memory(x.data, y.data) or x.data.size == 0
 
 
-def _transpose_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    return (grad.T,)
+def permute(x: Tensor, *dims: int) -> Tensor:
+    """Dimension i of the result is dimension dims[i] of x."""
+    order = checks.permutation(x.shape, dims)
+    return share_memory(record(_PERMUTE, x.data.transpose(order), (x,), saved=order), x)
 
 
-_TRANSPOSE = Rule("transpose", _transpose_grad)
+def _permute_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    return (grad.transpose(np.argsort(node.saved)),)
+
+
+_PERMUTE = Rule("permute", _permute_grad, reads=())
+
+
+def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """x repeated along dimensions of length 1, and along new ones in front."""
+    data = np.broadcast_to(x.data, checks.stretched(x.shape, shape))
+    return share_memory(record(_BROADCAST, data, (x,)), x)
+
+
+def _broadcast_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    return (elementwise.unbroadcast(grad, node.parents[0].shape),)
+
+
+_BROADCAST = Rule("broadcast_to", _broadcast_grad, reads=())
+
+
+def flip(x: Tensor, *dims: int) -> Tensor:
+    """The elements in the opposite order along `dims`; a copy, as in PyTorch."""
+    turned = checks.dimensions("flip", checks.lengths("flip", dims), x.shape)
+    return record(_FLIP, np.flip(x.data, turned).copy(), (x,), saved=turned)
+
+
+def _flip_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    return (np.flip(grad, node.saved),)
+
+
+_FLIP = Rule("flip", _flip_grad, reads=())
+
+
+def pad(x: Tensor, pad: Sequence[int], value: float = 0.0) -> Tensor:
+    """x with `value` around it: pad = (before, after) for the last dimension, then for the one before it, and so on."""
+    pairs = checks.padding(x.shape, pad)
+    inner = tuple(slice(before, before + n) for (before, _), n in zip(pairs, x.shape, strict=True))
+    return record(_PAD, np.pad(x.data, pairs, constant_values=value), (x,), saved=inner)
+
+
+def _pad_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    return (grad[node.saved].copy(),)
+
+
+_PAD = Rule("pad", _pad_grad, reads=())
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors one behind the other along `dim`."""
+    dim = checks.cat_shapes(tensors, dim)
+    tensors = one_dtype("cat", *tensors) if any(x.dtype in (float32, float64) for x in tensors) else tuple(tensors)
+    return record(_CAT, np.concatenate([x.data for x in tensors], dim), tensors, saved=dim)
+
+
+def _cat_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    ends = np.cumsum([parent.shape[node.saved] for parent in node.parents])[:-1]
+    return [part.copy() for part in np.split(grad, ends, node.saved)]
+
+
+_CAT = Rule("cat", _cat_grad, reads=())
+
+
+def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """y[i][j] = x[i][index[i][j]] for dim = 1, and likewise for other dimensions."""
+    dim = checks.gather_index(x, dim, index)
+    _check_inside("gather", index.data, x.shape[dim])
+    places = np.indices(index.shape, sparse=True)
+    return _selected(_GATHER, x, (*places[:dim], index.data, *places[dim + 1 :]))
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:
-    """x[index] for integers and slices. Shares memory."""
-    parts = index if isinstance(index, tuple) else (index,)
-    for part in parts:
-        if not isinstance(part, int | np.integer | slice) or isinstance(part, bool):
-            raise TypeError(f"index {part!r:.80} of type {type(part).__name__}; use integers and slices")
-    try:
-        data = x.data[(*parts, ...)]  # the dots keep a single element a view of the memory
-    except IndexError as error:
-        raise IndexError(f"index {index} does not fit the shape {x.shape}: {error}") from None
-    return record(_GETITEM, data, (x,), saved=index)
+    """x[index], with NumPy's meaning of integers, slices, None, dots, and lists of integers or of truth values."""
+    return _selected(_GETITEM, x, _index(index))
 
 
-def _getitem_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+def _selected(rule: Rule, x: Tensor, parts: tuple[Any, ...]) -> Tensor:
+    result = record(rule, _at(x, parts), (x,), saved=parts)
+    return result if any(isinstance(part, np.ndarray) for part in parts) else share_memory(result, x)
+
+
+def _selected_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     result = np.zeros(node.parents[0].shape, grad.dtype)
-    result[node.saved] = grad
+    if any(isinstance(part, np.ndarray) and part.dtype != bool for part in node.saved):
+        np.add.at(result, node.saved, grad)  # an element that was chosen twice has two gradients
+    else:
+        result[node.saved] = grad
     return (result,)
 
 
-_GETITEM = Rule("[ ]", _getitem_grad)
+_GETITEM, _GATHER = Rule("[ ]", _selected_grad, reads=()), Rule("gather", _selected_grad, reads=())
+
+
+def setitem(x: Tensor, index: Any, numbers: Any) -> None:
+    """x[index] = numbers: new numbers in the selected places."""
+    parts = _index(index)
+    new = np.asarray(x.engine.as_tensor(numbers, x.dtype))
+    checks.assigned("x[...] = numbers", new.shape, _at(x, parts).shape)
+    x.data[parts] = new
+    mark_written(x)
+
+
+def _at(x: Tensor, parts: tuple[Any, ...]) -> np.ndarray:
+    try:
+        return np.asarray(x.data[parts])
+    except IndexError as error:
+        shown = ", ".join(map(str, parts[:-1] if parts[-1:] == (...,) else parts))
+        raise IndexError(f"index ({shown}) does not fit the shape {x.shape}: {error}") from None
+
+
+def _index(index: Any) -> tuple[Any, ...]:
+    """The parts of an index as NumPy takes them: lists and tensors as arrays."""
+    parts = [_part(part) for part in (index if isinstance(index, tuple) else (index,))]
+    if not any(part is Ellipsis for part in parts if not isinstance(part, np.ndarray)):
+        parts.append(...)  # the dots keep a single element a view of the memory
+    return tuple(parts)
+
+
+def _part(part: Any) -> Any:
+    if isinstance(part, list | np.ndarray | Tensor):
+        array = np.asarray(part if part != [] else np.empty(0, int64)) if isinstance(part, list) else np.asarray(part)
+        if array.dtype.kind in "bi":
+            return array
+    checks.index_part(part)
+    return int(part) if isinstance(part, Integral) else part
+
+
+def _check_inside(name: str, places: np.ndarray, length: int) -> None:
+    if places.size and (places.min() < -length or places.max() >= length):
+        checks.inside(name, places.ravel().tolist(), length)

@@ -12,7 +12,7 @@ import numpy as np
 
 from fast.arrays import flat
 from fast.kernels import updates as kernels
-from fast.tensors import Tensor
+from fast.tensors import Tensor, mark_written
 
 
 def sgd_step(
@@ -63,7 +63,8 @@ def adam_step(
 
 
 def _numbers(parameter: Tensor) -> np.ndarray:
-    """The numbers of a parameter as one contiguous array that shares their memory, so that kernels can change them."""
+    """The numbers of a parameter as one contiguous array that shares their memory, to be changed by a kernel."""
     if not parameter.data.flags.c_contiguous:
         parameter.data = np.ascontiguousarray(parameter.data)
+    mark_written(parameter)
     return parameter.data.reshape(-1)

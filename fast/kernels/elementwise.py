@@ -1,12 +1,27 @@
-"""The elementwise kernels, each on one core. Generated from micro/ops.py by `python -m fast.generate`; do not edit.
+"""The elementwise kernels, each on one core. Generated from micro/ops.py by `make generate`; do not edit.
 
 `name(arguments, y)` writes the result; `name_grad_x(grad, arguments, y, grad_x)` writes grad times the slope in x.
-All arrays are one-dimensional, contiguous, and of one length and one floating-point type.
+All arrays are one-dimensional, contiguous, and of one length and one type.
 """
 
 import math
 
+import numpy as np
 from numba import njit
+
+_abs = abs  # the kernel of that name hides Python's
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sigmoid(x):
+    power = math.exp(-math.fabs(x))
+    one = power * 0 + 1
+    return (one if x >= 0 else power) / (one + power)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cdf(x):
+    return 0.5 * math.erfc(-x / math.sqrt(2.0))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -162,7 +177,7 @@ def neg_grad_x(grad, x, y, grad_x):
 @njit(cache=True, nogil=True, error_model="numpy")
 def abs(x, y):
     for i in range(y.size):
-        y[i] = math.fabs(x[i])
+        y[i] = _abs(x[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -170,6 +185,20 @@ def abs_grad_x(grad, x, y, grad_x):
     number = y.dtype.type
     for i in range(y.size):
         grad_x[i] = grad[i] * (number(1) if x[i] > number(0) else -number(1) if x[i] < number(0) else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sign(x, y):
+    number = y.dtype.type
+    for i in range(y.size):
+        y[i] = number(1) if x[i] > number(0) else -number(1) if x[i] < number(0) else x[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sign_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_x[i] = grad[i] * number(0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -185,6 +214,19 @@ def exp_grad_x(grad, x, y, grad_x):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def expm1(x, y):
+    for i in range(y.size):
+        y[i] = math.expm1(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def expm1_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_x[i] = grad[i] * (y[i] + number(1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def log(x, y):
     for i in range(y.size):
         y[i] = math.log(x[i])
@@ -195,6 +237,19 @@ def log_grad_x(grad, x, y, grad_x):
     number = y.dtype.type
     for i in range(y.size):
         grad_x[i] = grad[i] * (number(1) / x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log1p(x, y):
+    for i in range(y.size):
+        y[i] = math.log1p(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log1p_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_x[i] = grad[i] * (number(1) / (number(1) + x[i]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -235,6 +290,58 @@ def cos_grad_x(grad, x, y, grad_x):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def erf(x, y):
+    for i in range(y.size):
+        y[i] = math.erf(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def erf_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_x[i] = grad[i] * (number(2) / math.sqrt(number(math.pi)) * math.exp(-x[i] * x[i]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def round(x, y):
+    for i in range(y.size):
+        y[i] = np.rint(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def round_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_x[i] = grad[i] * number(0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def floor(x, y):
+    for i in range(y.size):
+        y[i] = np.floor(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def floor_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_x[i] = grad[i] * number(0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def ceil(x, y):
+    for i in range(y.size):
+        y[i] = np.ceil(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def ceil_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_x[i] = grad[i] * number(0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def tanh(x, y):
     for i in range(y.size):
         y[i] = math.tanh(x[i])
@@ -249,9 +356,8 @@ def tanh_grad_x(grad, x, y, grad_x):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def sigmoid(x, y):
-    number = y.dtype.type
     for i in range(y.size):
-        y[i] = number(1) / (number(1) + math.exp(-x[i]))
+        y[i] = _sigmoid(x[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -291,41 +397,93 @@ def leaky_relu_grad_x(grad, x, y, grad_x):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def silu(x, y):
-    number = y.dtype.type
     for i in range(y.size):
-        y[i] = x[i] / (number(1) + math.exp(-x[i]))
+        y[i] = x[i] * _sigmoid(x[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def silu_grad_x(grad, x, y, grad_x):
     number = y.dtype.type
     for i in range(y.size):
-        grad_x[i] = grad[i] * (y[i] + (number(1) - y[i]) / (number(1) + math.exp(-x[i])))
+        grad_x[i] = grad[i] * (_sigmoid(x[i]) + y[i] * (number(1) - _sigmoid(x[i])))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def softplus(x, y):
     number = y.dtype.type
     for i in range(y.size):
-        y[i] = (number(0) if x[i] <= number(0) else x[i]) + math.log1p(math.exp(-math.fabs(x[i])))
+        y[i] = (number(0) if x[i] <= number(0) else x[i]) + math.log1p(math.exp(-_abs(x[i])))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def softplus_grad_x(grad, x, y, grad_x):
-    number = y.dtype.type
     for i in range(y.size):
-        grad_x[i] = grad[i] * (number(1) / (number(1) + math.exp(-x[i])))
+        grad_x[i] = grad[i] * _sigmoid(x[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def gelu(x, y):
-    number = y.dtype.type
     for i in range(y.size):
-        y[i] = number(0.5) * x[i] * (number(1) + math.erf(x[i] / math.sqrt(number(2))))
+        y[i] = x[i] * _cdf(x[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def gelu_grad_x(grad, x, y, grad_x):
     number = y.dtype.type
     for i in range(y.size):
-        grad_x[i] = grad[i] * (number(0.5) * (number(1) + math.erf(x[i] / math.sqrt(number(2)))) + x[i] * math.exp(-number(0.5) * x[i] * x[i]) / math.sqrt(number(2) * number(math.pi)))
+        grad_x[i] = grad[i] * (_cdf(x[i]) + x[i] * math.exp(-number(0.5) * x[i] * x[i]) / math.sqrt(number(2) * number(math.pi)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def clip(x, a, b, y):
+    for i in range(y.size):
+        y[i] = b[i] if x[i] > b[i] or a[i] > b[i] or b[i] != b[i] else a[i] if x[i] < a[i] or a[i] != a[i] else x[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def clip_grad_x(grad, x, a, b, y, grad_x):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_x[i] = grad[i] * (number(1) if a[i] <= x[i] <= b[i] else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def clip_grad_a(grad, x, a, b, y, grad_a):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_a[i] = grad[i] * (number(1) if x[i] < a[i] <= b[i] else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def clip_grad_b(grad, x, a, b, y, grad_b):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_b[i] = grad[i] * (number(1) if x[i] > b[i] or a[i] > b[i] else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def where(x, a, b, y):
+    number = y.dtype.type
+    for i in range(y.size):
+        y[i] = a[i] if x[i] != number(0) else b[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def where_grad_x(grad, x, a, b, y, grad_x):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_x[i] = grad[i] * number(0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def where_grad_a(grad, x, a, b, y, grad_a):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_a[i] = grad[i] * (number(1) if x[i] != number(0) else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def where_grad_b(grad, x, a, b, y, grad_b):
+    number = y.dtype.type
+    for i in range(y.size):
+        grad_b[i] = grad[i] * (number(0) if x[i] != number(0) else number(1))

@@ -1,12 +1,27 @@
-"""The elementwise kernels, each on all cores. Generated from micro/ops.py by `python -m fast.generate`; do not edit.
+"""The elementwise kernels, each on all cores. Generated from micro/ops.py by `make generate`; do not edit.
 
 `name(arguments, y)` writes the result; `name_grad_x(grad, arguments, y, grad_x)` writes grad times the slope in x.
-All arrays are one-dimensional, contiguous, and of one length and one floating-point type.
+All arrays are one-dimensional, contiguous, and of one length and one type.
 """
 
 import math
 
+import numpy as np
 from numba import njit, prange
+
+_abs = abs  # the kernel of that name hides Python's
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sigmoid(x):
+    power = math.exp(-math.fabs(x))
+    one = power * 0 + 1
+    return (one if x >= 0 else power) / (one + power)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cdf(x):
+    return 0.5 * math.erfc(-x / math.sqrt(2.0))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
@@ -162,7 +177,7 @@ def neg_grad_x(grad, x, y, grad_x):
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def abs(x, y):
     for i in prange(y.size):
-        y[i] = math.fabs(x[i])
+        y[i] = _abs(x[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
@@ -170,6 +185,20 @@ def abs_grad_x(grad, x, y, grad_x):
     number = y.dtype.type
     for i in prange(y.size):
         grad_x[i] = grad[i] * (number(1) if x[i] > number(0) else -number(1) if x[i] < number(0) else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def sign(x, y):
+    number = y.dtype.type
+    for i in prange(y.size):
+        y[i] = number(1) if x[i] > number(0) else -number(1) if x[i] < number(0) else x[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def sign_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * number(0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
@@ -185,6 +214,19 @@ def exp_grad_x(grad, x, y, grad_x):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def expm1(x, y):
+    for i in prange(y.size):
+        y[i] = math.expm1(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def expm1_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (y[i] + number(1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def log(x, y):
     for i in prange(y.size):
         y[i] = math.log(x[i])
@@ -195,6 +237,19 @@ def log_grad_x(grad, x, y, grad_x):
     number = y.dtype.type
     for i in prange(y.size):
         grad_x[i] = grad[i] * (number(1) / x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def log1p(x, y):
+    for i in prange(y.size):
+        y[i] = math.log1p(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def log1p_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (number(1) / (number(1) + x[i]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
@@ -235,6 +290,58 @@ def cos_grad_x(grad, x, y, grad_x):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def erf(x, y):
+    for i in prange(y.size):
+        y[i] = math.erf(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def erf_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (number(2) / math.sqrt(number(math.pi)) * math.exp(-x[i] * x[i]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def round(x, y):
+    for i in prange(y.size):
+        y[i] = np.rint(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def round_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * number(0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def floor(x, y):
+    for i in prange(y.size):
+        y[i] = np.floor(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def floor_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * number(0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def ceil(x, y):
+    for i in prange(y.size):
+        y[i] = np.ceil(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def ceil_grad_x(grad, x, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * number(0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def tanh(x, y):
     for i in prange(y.size):
         y[i] = math.tanh(x[i])
@@ -249,9 +356,8 @@ def tanh_grad_x(grad, x, y, grad_x):
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def sigmoid(x, y):
-    number = y.dtype.type
     for i in prange(y.size):
-        y[i] = number(1) / (number(1) + math.exp(-x[i]))
+        y[i] = _sigmoid(x[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
@@ -291,41 +397,93 @@ def leaky_relu_grad_x(grad, x, y, grad_x):
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def silu(x, y):
-    number = y.dtype.type
     for i in prange(y.size):
-        y[i] = x[i] / (number(1) + math.exp(-x[i]))
+        y[i] = x[i] * _sigmoid(x[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def silu_grad_x(grad, x, y, grad_x):
     number = y.dtype.type
     for i in prange(y.size):
-        grad_x[i] = grad[i] * (y[i] + (number(1) - y[i]) / (number(1) + math.exp(-x[i])))
+        grad_x[i] = grad[i] * (_sigmoid(x[i]) + y[i] * (number(1) - _sigmoid(x[i])))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def softplus(x, y):
     number = y.dtype.type
     for i in prange(y.size):
-        y[i] = (number(0) if x[i] <= number(0) else x[i]) + math.log1p(math.exp(-math.fabs(x[i])))
+        y[i] = (number(0) if x[i] <= number(0) else x[i]) + math.log1p(math.exp(-_abs(x[i])))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def softplus_grad_x(grad, x, y, grad_x):
-    number = y.dtype.type
     for i in prange(y.size):
-        grad_x[i] = grad[i] * (number(1) / (number(1) + math.exp(-x[i])))
+        grad_x[i] = grad[i] * _sigmoid(x[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def gelu(x, y):
-    number = y.dtype.type
     for i in prange(y.size):
-        y[i] = number(0.5) * x[i] * (number(1) + math.erf(x[i] / math.sqrt(number(2))))
+        y[i] = x[i] * _cdf(x[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def gelu_grad_x(grad, x, y, grad_x):
     number = y.dtype.type
     for i in prange(y.size):
-        grad_x[i] = grad[i] * (number(0.5) * (number(1) + math.erf(x[i] / math.sqrt(number(2)))) + x[i] * math.exp(-number(0.5) * x[i] * x[i]) / math.sqrt(number(2) * number(math.pi)))
+        grad_x[i] = grad[i] * (_cdf(x[i]) + x[i] * math.exp(-number(0.5) * x[i] * x[i]) / math.sqrt(number(2) * number(math.pi)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def clip(x, a, b, y):
+    for i in prange(y.size):
+        y[i] = b[i] if x[i] > b[i] or a[i] > b[i] or b[i] != b[i] else a[i] if x[i] < a[i] or a[i] != a[i] else x[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def clip_grad_x(grad, x, a, b, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * (number(1) if a[i] <= x[i] <= b[i] else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def clip_grad_a(grad, x, a, b, y, grad_a):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_a[i] = grad[i] * (number(1) if x[i] < a[i] <= b[i] else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def clip_grad_b(grad, x, a, b, y, grad_b):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_b[i] = grad[i] * (number(1) if x[i] > b[i] or a[i] > b[i] else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def where(x, a, b, y):
+    number = y.dtype.type
+    for i in prange(y.size):
+        y[i] = a[i] if x[i] != number(0) else b[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def where_grad_x(grad, x, a, b, y, grad_x):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_x[i] = grad[i] * number(0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def where_grad_a(grad, x, a, b, y, grad_a):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_a[i] = grad[i] * (number(1) if x[i] != number(0) else number(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def where_grad_b(grad, x, a, b, y, grad_b):
+    number = y.dtype.type
+    for i in prange(y.size):
+        grad_b[i] = grad[i] * (number(0) if x[i] != number(0) else number(1))

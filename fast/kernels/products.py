@@ -68,3 +68,19 @@ def linear_grad_parallel(blocks, grad, x, weight, grad_x, grad_weight, grad_bias
                     for n in range(rows):
                         total += transposed[o - start, n]
                     grad_bias[o] = total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def stacked(a, b, y):
+    """y[s] = a[s] @ b[s] for each matrix s of the stacks; a (S, N, K), b (S, K, M), y (S, N, M)."""
+    for s in range(y.shape[0]):
+        np.dot(a[s], b[s], y[s])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def stacked_parallel(blocks, a, b, y):
+    """`stacked`, each thread with its share of the matrices."""
+    count = y.shape[0]
+    for block in prange(blocks):
+        start, stop = count * block // blocks, count * (block + 1) // blocks
+        stacked(a[start:stop], b[start:stop], y[start:stop])

@@ -16,6 +16,30 @@ from micro.functional.losses import (
     mse_loss,
 )
 from micro.functional.products import linear, matmul
-from micro.functional.reductions import log_softmax, mean, softmax, sum
-from micro.functional.shapes import reshape, to, transpose
+from micro.functional.reductions import (
+    argmax,
+    argmin,
+    cumsum,
+    log_softmax,
+    logsumexp,
+    max,
+    mean,
+    min,
+    prod,
+    softmax,
+    sum,
+)
+from micro.functional.shapes import (
+    broadcast_to,
+    cat,
+    flip,
+    gather,
+    getitem,
+    pad,
+    permute,
+    reshape,
+    setitem,
+    shares_memory,
+    to,
+)
 from micro.functional.updates import adam_step, sgd_step

@@ -1,0 +1,76 @@
+"""Tensors from nothing: zeros, ranges, random numbers. Names, arguments and defaults are PyTorch's, but for `seed`.
+
+`dtype` is float64 unless given or the numbers are whole. For the random numbers see `randomness.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from math import floor
+from typing import Any
+
+from micro import checks
+from micro.array import regroup, tensor, wrap
+from micro.randomness import normal, uniform
+from micro.value import Value
+from micro.vocabulary import float64, int64
+
+
+def zeros(*shape: Any, dtype: str | None = None, requires_grad: bool = False) -> Any:
+    """A tensor of zeros."""
+    return _made(checks.new_lengths("zeros", shape), lambda i: 0.0, dtype, requires_grad)
+
+
+def ones(*shape: Any, dtype: str | None = None, requires_grad: bool = False) -> Any:
+    """A tensor of ones."""
+    return _made(checks.new_lengths("ones", shape), lambda i: 1.0, dtype, requires_grad)
+
+
+def full(shape: Any, fill_value: float, *, dtype: str | None = None, requires_grad: bool = False) -> Any:
+    """A tensor whose elements are all `fill_value`, and of the type of that number unless `dtype` is given."""
+    kind = tensor(fill_value).dtype
+    return _made(checks.new_lengths("full", (shape,)), lambda i: fill_value, dtype or kind, requires_grad)
+
+
+def arange(start: float, end: float | None = None, step: float = 1, *, dtype: str | None = None) -> Any:
+    """start, start + step, ... up to, but without, `end`; with one argument from 0 up to it. Integers stay integers."""
+    start, step, steps, whole = checks.arange(start, end, step)
+    return _made((steps,), lambda i: start + i * step, dtype or (int64 if whole else float64))
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: str | None = None) -> Any:
+    """`steps` numbers at equal distances, from `start` to `end`, both included."""
+    last = checks.positive("linspace", "steps", steps) - 1
+    return _made((last + 1,), lambda i: start + i * (end - start) / max(1, last), dtype)
+
+
+def eye(n: int, m: int | None = None, *, dtype: str | None = None) -> Any:
+    """A matrix (n, m) with ones where row and column are equal, else zeros; m is n unless given."""
+    rows, columns = checks.new_lengths("eye", (n, n if m is None else m))
+    return _made((rows, columns), lambda i: float(i // columns == i % columns), dtype)
+
+
+def rand(*shape: Any, seed: int, dtype: str | None = None, requires_grad: bool = False) -> Any:
+    """Random numbers, uniform between 0 (included) and 1."""
+    seed = checks.seed("rand", seed)
+    return _made(checks.new_lengths("rand", shape), lambda i: uniform(seed, i), dtype, requires_grad)
+
+
+def randn(*shape: Any, seed: int, dtype: str | None = None, requires_grad: bool = False) -> Any:
+    """Random numbers from the standard normal distribution."""
+    seed = checks.seed("randn", seed)
+    return _made(checks.new_lengths("randn", shape), lambda i: normal(seed, i), dtype, requires_grad)
+
+
+def randint(low: int, high: int, shape: Any, *, seed: int) -> Any:
+    """Random whole numbers from `low` to, but without, `high`."""
+    low, high = checks.interval("randint", low, high)
+    seed = checks.seed("randint", seed)
+    return _made(checks.new_lengths("randint", (shape,)), lambda i: low + floor(uniform(seed, i) * (high - low)), int64)
+
+
+def _made(shape: checks.Shape, number: Callable[[int], float], dtype: str | None, requires_grad: bool = False) -> Any:
+    """A tensor whose element number i, in reading order, is `number(i)`."""
+    values = regroup(map(Value, map(number, count())), shape)
+    return tensor(wrap(values, shape, float64), dtype or float64, requires_grad)
