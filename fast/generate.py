@@ -48,7 +48,8 @@ All arrays are one-dimensional, contiguous, and of one length and one type.
 import math
 
 import numpy as np
-from numba import {names}
+from numba import {names}, types
+from numba.extending import overload, register_jitable
 
 _abs = abs  # the kernel of that name hides Python's
 '''
@@ -75,8 +76,11 @@ _WORDS = {
     "round": "np.rint",
     "floor": "np.floor",
     "ceil": "np.ceil",
+    "exp": "_exp",
+    "tanh": "_tanh",
     "sigmoid": "_sigmoid",
     "cdf": "_cdf",
+    "pdf": "_pdf",
 }
 
 
@@ -125,7 +129,7 @@ def _kernels(target: Target, op: Op) -> list[str]:
 def module_text(target: Target) -> str:
     """The whole text of a target's module."""
     kernels = [kernel for op in OPS.values() for kernel in _kernels(target, op)]
-    functions = APPROXIMATIONS.read_text().partition("njit\n")[2].strip("\n")
+    functions = APPROXIMATIONS.read_text().partition("overload, register_jitable\n")[2].strip("\n")
     return "\n\n\n".join([target.header.rstrip("\n"), functions, *kernels]) + "\n"
 
 

@@ -124,7 +124,7 @@ _ROWS = (
     Op("leaky_relu", "leaky_relu", "x if x > 0 else 0.01 * x", ("1 if x > 0 else 0.01",), (_ANY,), kink="x"),
     Op("silu", "silu", "x * sigmoid(x)", ("sigmoid(x) + y * (1 - sigmoid(x))",), (_ANY,)),
     Op("softplus", "softplus", "(0 if x <= 0 else x) + log1p(exp(-abs(x)))", ("sigmoid(x)",), (_ANY,)),
-    Op("gelu", "gelu", "x * cdf(x)", ("cdf(x) + x * exp(-0.5 * x * x) / sqrt(2 * pi)",), (_ANY,)),
+    Op("gelu", "gelu", "x * cdf(x)", ("cdf(x) + x * pdf(x)",), (_ANY,)),
     # three arguments: x decides
     Op(
         "clip",
@@ -238,6 +238,11 @@ def cdf(x: float) -> float:
     return 0.5 * math.erfc(-x / math.sqrt(2.0))
 
 
+def pdf(x: float) -> float:
+    """How densely standard normal numbers lie around x."""
+    return math.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
+
+
 def _to_whole(function: Callable[[float], int]) -> Callable[[float], float]:
     """`function`, which rounds, leaving nan and infinity as they are and a float a float."""
 
@@ -260,6 +265,7 @@ FUNCTIONS: dict[str, Callable] = {
     "sigmoid": sigmoid,
     "erf": math.erf,
     "cdf": cdf,
+    "pdf": pdf,
     "abs": abs,
     "round": _to_whole(round),
     "floor": _to_whole(math.floor),
