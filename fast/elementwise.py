@@ -18,28 +18,31 @@ from micro import checks
 from micro.ops import FUNCTIONS, OPS, Op
 
 Kernel = Callable[..., None]
+#: The kernel for one core, the one for all cores, and the number of elements from which it pays to use all.
+Plan = tuple[Kernel, Kernel, int]
 
 
-def _pair(name: str) -> tuple[Kernel, Kernel]:
-    return getattr(serial, name), getattr(parallel, name)
+def _plan(name: str, formula: str) -> Plan:
+    costly = any(word in formula for word in _COSTLY_WORDS)
+    return getattr(serial, name), getattr(parallel, name), threads.COSTLY if costly else threads.CHEAP
 
 
-_FORWARD = {op.name: _pair(op.name) for op in OPS.values()}
-_SLOPES = {op.name: [_pair(f"{op.name}_grad_{argument}") for argument in op.arguments] for op in OPS.values()}
 _COSTLY_WORDS = {"**", *(f"{name}(" for name in FUNCTIONS if name != "abs")}
-_THRESHOLD = {
-    op.name: threads.COSTLY if any(word in op.forward for word in _COSTLY_WORDS) else threads.CHEAP
-    for op in OPS.values()
+_FORWARD = {op.name: _plan(op.name, op.forward) for op in OPS.values()}
+_SLOPES = {
+    op.name: [_plan(f"{op.name}_grad_{argument}", op.forward) for argument in op.arguments] for op in OPS.values()
 }
 
 
 def forward(op: Op, arguments: Sequence[np.ndarray]) -> np.ndarray:
     """The result of `op` for arrays of one type, broadcast to one shape."""
     shape = arguments[0].shape
-    if len(arguments) > 1 and any(argument.shape != shape for argument in arguments[1:]):
-        shape = checks.broadcast_shape(op.symbol, *[argument.shape for argument in arguments])
+    for argument in arguments[1:]:
+        if argument.shape != shape:
+            shape = checks.broadcast_shape(op.symbol, *[argument.shape for argument in arguments])
+            break
     y = np.empty(shape, arguments[0].dtype)
-    _run(op, _FORWARD[op.name], *[_stretch(argument, shape) for argument in arguments], y.ravel())
+    _run(_FORWARD[op.name], *[_stretch(argument, shape) for argument in arguments], y.ravel())
     return y
 
 
@@ -49,11 +52,11 @@ def backward(
     """For each argument, where `needed`, the gradient `grad` times the slope, in the argument's own shape."""
     flat = [_stretch(array, y.shape) for array in (grad, *arguments, y)]
     gradients: list[np.ndarray | None] = []
-    for argument, kernels, wanted in zip(arguments, _SLOPES[op.name], needed, strict=True):
+    for argument, plan, wanted in zip(arguments, _SLOPES[op.name], needed, strict=True):
         result = None
         if wanted:
             result = np.empty(y.shape, y.dtype)
-            _run(op, kernels, *flat, result.ravel())
+            _run(plan, *flat, result.ravel())
             result = unbroadcast(result, argument.shape)
         gradients.append(result)
     return gradients
@@ -86,8 +89,9 @@ def _stretch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(array, shape).ravel()
 
 
-def _run(op: Op, kernels: tuple[Kernel, Kernel], *arrays: np.ndarray) -> None:
-    if arrays[0].size < _THRESHOLD[op.name]:
-        kernels[0](*arrays)
+def _run(plan: Plan, *arrays: np.ndarray) -> None:
+    on_one_core, on_all, threshold = plan
+    if arrays[0].size < threshold:
+        on_one_core(*arrays)
     else:
-        threads.launch(*kernels, *arrays)
+        threads.launch(on_one_core, on_all, *arrays)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -175,18 +177,26 @@ class Tensor(Vocabulary):
                 "backward: this tensor was not computed from any tensor with requires_grad=True (or within no_grad)"
             )
         gradients = {self: self._seed(gradient)}
-        for node in reversed(self.topological_order()):
-            grad = gradients.pop(node, None)
-            if grad is None:
+        if self.op is None:
+            self._keep(gradients[self])
+        for node in _latest_first(self):
+            rule, grad = node.op, gradients.pop(node, None)
+            if rule is None or grad is None:
                 continue
-            if node.op is None or node._retains_grad:
-                node._grad = grad if node._grad is None else np.asarray(node._grad + grad)
-            if node.op is None:
-                continue
-            _check_not_overwritten(node, node.op)
-            for parent, part in zip(node.parents, node.op.backward(node, grad), strict=True):
-                if part is not None:
+            _check_not_overwritten(node, rule)
+            if node._retains_grad:
+                node._keep(grad)
+            for parent, part in zip(node.parents, rule.backward(node, grad), strict=True):
+                if part is None:
+                    continue
+                if parent.op is None:
+                    parent._keep(part)
+                else:
                     gradients[parent] = np.asarray(gradients[parent] + part) if parent in gradients else part
+
+    def _keep(self, grad: np.ndarray) -> None:
+        """Add `grad` to the gradient that belongs to this tensor."""
+        self._grad = grad if self._grad is None else np.asarray(self._grad + grad)
 
     def _seed(self, gradient: Any) -> np.ndarray:
         if gradient is None:
@@ -205,7 +215,7 @@ def record(rule: Rule, data: np.ndarray, parents: tuple[Tensor, ...], saved: Any
             if parent.requires_grad:
                 result.requires_grad = True
                 result.op, result.parents, result.saved = rule, parents, saved
-                result._recorded = _clock
+                result._recorded = next(_clock)
                 break
     return result
 
@@ -213,8 +223,8 @@ def record(rule: Rule, data: np.ndarray, parents: tuple[Tensor, ...], saved: Any
 # ----------------------------------------------------------------------------------------------------------------------
 # Memory: who shares it, and whether it has been overwritten while a gradient was still to be computed from it.
 
-#: How often any tensor has been written to: the time of the last writing.
-_clock = 0
+#: The time, as far as it matters: it goes on with every operation that is recorded and every writing.
+_clock = count(1)
 
 
 def share_memory(view: Tensor, x: Tensor) -> Tensor:
@@ -225,9 +235,23 @@ def share_memory(view: Tensor, x: Tensor) -> Tensor:
 
 def mark_written(x: Tensor) -> None:
     """Note that the memory of x has been written to."""
-    global _clock
-    _clock += 1
-    (x if x._base is None else x._base)._written = _clock
+    (x if x._base is None else x._base)._written = next(_clock)
+
+
+_time_of_recording = attrgetter("_recorded")
+
+
+def _latest_first(last: Tensor) -> list[Tensor]:
+    """`last` and all results that it was computed from, the latest first, so that each comes before its parents."""
+    found = [last]
+    seen = {last}
+    for node in found:  # which grows meanwhile
+        for parent in node.parents:
+            if parent.op is not None and parent not in seen:
+                seen.add(parent)
+                found.append(parent)
+    found.sort(key=_time_of_recording, reverse=True)
+    return found
 
 
 def _check_not_overwritten(node: Tensor, rule: Rule) -> None:
@@ -310,11 +334,16 @@ _ELEMENTWISE = {op.name: _elementwise_rule(op) for op in OPS.values()}
 
 def _operands(op: Op, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
     """The arguments as Tensors of one type, in which `op` can compute; plain numbers take the type of the others."""
-    first = arguments[0]
-    if type(first) is Tensor and first.data.dtype in _FLOATING:
-        dtype = first.data.dtype
-        if all(type(a) is Tensor and a.data.dtype == dtype for a in arguments[1:]):
-            return arguments
+    dtype = None
+    for argument in arguments:
+        if type(argument) is not Tensor:
+            break
+        if dtype is None and argument.data.dtype.char in "fd":  # float32 and float64
+            dtype = argument.data.dtype
+        elif argument.data.dtype is not dtype:
+            break
+    else:
+        return arguments
     name = _common_type(op, arguments)
     return tuple([a.to(name) if type(a) is Tensor else Tensor(np.array(a, name)) for a in arguments])
 
@@ -342,10 +371,10 @@ def _scalar(name: str, number: Any, arguments: tuple[Any, ...]) -> Any:
 
 def one_dtype(name: str, *tensors: Tensor) -> tuple[Tensor, ...]:
     """All tensors in the widest of their floating-point types; integers adapt, unless there is nothing else."""
-    dtypes = {tensor.data.dtype for tensor in tensors}
-    if len(dtypes) == 1 and dtypes <= _FLOATING:
+    kinds = {tensor.data.dtype.char for tensor in tensors}
+    if kinds == {"f"} or kinds == {"d"}:
         return tensors
-    widest = max(map(_RANKS.__getitem__, dtypes))
+    widest = max(_RANKS[tensor.data.dtype] for tensor in tensors)
     if widest < 2:
         checks.quantities(name, *tensors)
     return tuple([tensor.to(_TYPES[widest]) for tensor in tensors])
@@ -354,4 +383,3 @@ def one_dtype(name: str, *tensors: Tensor) -> tuple[Tensor, ...]:
 #: The types from the narrowest to the widest. To look one up is much quicker than to compare names.
 _TYPES = list(_NAMES.values())
 _RANKS = {dtype: rank for rank, dtype in enumerate(_NAMES)}
-_FLOATING = {np.dtype(float32), np.dtype(float64)}

@@ -52,7 +52,7 @@ def not_empty(name: str, shape: Shape) -> None:
 def linear_shapes(x: Any, weight: Any, bias: Any | None) -> None:
     """x (..., in), weight (out, in), bias (out,)."""
     one_engine("linear", weight, x, *([] if bias is None else [bias]))
-    quantities("linear", x, weight)
+    quantities("linear", weight)
     inputs, matrix = x.shape, weight.shape
     if len(matrix) != 2 or not inputs or inputs[-1] != matrix[1]:
         raise ValueError(

@@ -41,8 +41,8 @@ def fit(
 ) -> History:
     """Train `model` and tell what happened.
 
-    data: samples X (N, ...) and targets y (N, ...), arrays or nested lists. Integer targets stay integers (class
-        labels); all else takes the type of the model's parameters.
+    data: samples X (N, ...) and targets y (N, ...), arrays or nested lists. Integers stay integers (class labels, or
+        the numbers of words); all else takes the type of the model's parameters.
     loss: a function of prediction and target, such as `nn.mse_loss`.
     epochs: how often all samples are gone through.
     batch_size: samples in a step; None, the default, takes all at once. The last batch of an epoch may be smaller.
@@ -142,7 +142,7 @@ def predict(model: Module, x: Any, batch_size: int | None = None) -> np.ndarray:
     batch_size: samples at a time; None, the default, takes all at once.
     """
     _check_model("predict", model)
-    samples = check_numbers("x", x).astype(first_parameter(model).dtype)
+    samples = _for_model(check_numbers("x", x), model)
     batch_size = check_batch_size(batch_size, len(samples))
     with _evaluating(model) as engine:
         answers = [np.asarray(model(engine.as_tensor(samples[rows]))) for rows in batches(len(samples), batch_size)]
@@ -189,7 +189,11 @@ def _check_loss(error: Any) -> None:
 
 
 def _prepare(name: str, data: Data, model: Module) -> tuple[np.ndarray, np.ndarray]:
-    """Checked samples and targets in the types in which the model computes; integer targets stay integers."""
+    """Checked samples and targets in the types in which the model computes."""
     x, y = check_data(name, data)
-    dtype = first_parameter(model).dtype
-    return x.astype(dtype), y.astype("int64" if y.dtype.kind in "iu" else dtype)
+    return _for_model(x, model), _for_model(y, model)
+
+
+def _for_model(numbers: np.ndarray, model: Module) -> np.ndarray:
+    """Whole numbers, such as class labels or the numbers of words, as int64; all else in the type of the parameters."""
+    return numbers.astype("int64" if numbers.dtype.kind in "iu" else first_parameter(model).dtype)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fast import elementwise, threads
-from fast.arrays import rows
+from fast.arrays import contiguous, rows
 from fast.kernels import products as kernels
 from fast.tensors import Gradients, Rule, Tensor, one_dtype, record
 from micro import checks
@@ -87,10 +87,9 @@ _LINEAR = Rule("linear", _linear_grad, reads=(0, 1))
 
 def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     """x (..., in) times weight (out, in), transposed, plus bias (out,)."""
-    offset = np.empty(0, weight.dtype) if bias is None else np.ascontiguousarray(bias)
+    offset = _NOTHING[weight.dtype.char] if bias is None else contiguous(bias)
     y = np.empty((*x.shape[:-1], weight.shape[0]), weight.dtype)
-    both = kernels.linear, kernels.linear_parallel
-    run_product(both, y.size * x.shape[-1], rows(x), np.ascontiguousarray(weight), offset, rows(y))
+    run_product(_LINEAR_KERNELS, y.size * x.shape[-1], rows(x), contiguous(weight), offset, rows(y))
     return y
 
 
@@ -98,14 +97,27 @@ def _product_grad(
     grad: np.ndarray, x: np.ndarray, weight: np.ndarray, needed: tuple[bool, bool, bool]
 ) -> tuple[np.ndarray | None, ...]:
     """The gradients of x, weight and bias, where `needed`; arrays of length 0 tell the kernel what is not."""
-    dtype = grad.dtype
-    grad_x = np.empty(x.shape if needed[0] else (0, x.shape[-1]), dtype)
-    grad_weight = np.empty(weight.shape if needed[1] else (0, 0), dtype)
-    grad_bias = np.empty(weight.shape[:1] if needed[2] else (0,), dtype)
-    both = kernels.linear_grad, kernels.linear_grad_parallel
-    arrays = rows(grad), rows(x), np.ascontiguousarray(weight), rows(grad_x), grad_weight, grad_bias
-    run_product(both, grad.size * x.shape[-1], *arrays)
-    return grad_x if needed[0] else None, grad_weight if needed[1] else None, grad_bias if needed[2] else None
+    nothing, dtype = _NOTHING[grad.dtype.char], grad.dtype
+    grad_x = np.empty(x.shape, dtype) if needed[0] else None
+    grad_weight = np.empty(weight.shape, dtype) if needed[1] else None
+    grad_bias = np.empty(weight.shape[:1], dtype) if needed[2] else None
+    run_product(
+        _GRAD_KERNELS,
+        grad.size * x.shape[-1],
+        rows(grad),
+        rows(x),
+        contiguous(weight),
+        nothing[None] if grad_x is None else rows(grad_x),
+        nothing[None] if grad_weight is None else grad_weight,
+        nothing if grad_bias is None else grad_bias,
+    )
+    return grad_x, grad_weight, grad_bias
+
+
+_LINEAR_KERNELS = kernels.linear, kernels.linear_parallel
+_GRAD_KERNELS = kernels.linear_grad, kernels.linear_grad_parallel
+#: What tells a kernel that an array is not there, or not wanted.
+_NOTHING: dict[str, np.ndarray] = {"f": np.empty(0, np.float32), "d": np.empty(0, np.float64)}
 
 
 def run_product(kernels: tuple[Callable, Callable], work: int, *arrays: np.ndarray) -> None:
