@@ -3,7 +3,7 @@
 Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answers, `diagnose` reads a loss curve.
 """
 
-from nn.callbacks import Callback, Progress
+from nn.callbacks import Callback, ClipGradNorm, ClipGradValue, Progress, Schedule
 from nn.diagnosis import Verdict, diagnose, diagnose_sweep
 from nn.engine import Engine
 from nn.history import History, Run
@@ -30,7 +30,18 @@ from nn.modules import (
     Softplus,
     Tanh,
 )
-from nn.optim import SGD, Adam, Optimizer
+from nn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm_, clip_grad_value_
+from nn.schedules import (
+    CosineAnnealingLR,
+    ExponentialLR,
+    LinearLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+    StepLR,
+)
 from nn.training import DivergenceWarning, fit, predict
 from nn.weights import load_weights, save_weights
 
@@ -39,27 +50,44 @@ __all__ = [
     "GELU",
     "MLP",
     "SGD",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "Callback",
+    "ClipGradNorm",
+    "ClipGradValue",
+    "CosineAnnealingLR",
     "DivergenceWarning",
     "Engine",
+    "ExponentialLR",
     "History",
+    "LRScheduler",
     "LeakyReLU",
     "Linear",
+    "LinearLR",
     "Module",
+    "MultiStepLR",
+    "OneCycleLR",
     "Optimizer",
     "Progress",
+    "RMSprop",
     "ReLU",
+    "ReduceLROnPlateau",
     "Run",
+    "Schedule",
     "Sequential",
+    "SequentialLR",
     "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "StepLR",
     "Tanh",
     "Verdict",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "clip_grad_norm_",
+    "clip_grad_value_",
     "cross_entropy",
     "diagnose",
     "diagnose_sweep",

@@ -34,7 +34,7 @@ class Functional(Protocol):
     def sgd_step(
         self,
         parameters: Sequence[Tensor],
-        state: dict[str, Any],
+        state: dict[int, dict[str, Any]],
         *,
         lr: float,
         momentum: float,
@@ -46,13 +46,43 @@ class Functional(Protocol):
     def adam_step(
         self,
         parameters: Sequence[Tensor],
-        state: dict[str, Any],
+        state: dict[int, dict[str, Any]],
         *,
         lr: float,
         betas: tuple[float, float],
         eps: float,
         weight_decay: float,
+        decoupled_weight_decay: bool,
     ) -> None: ...
+
+    def rmsprop_step(
+        self,
+        parameters: Sequence[Tensor],
+        state: dict[int, dict[str, Any]],
+        *,
+        lr: float,
+        alpha: float,
+        eps: float,
+        weight_decay: float,
+        momentum: float,
+        centered: bool,
+    ) -> None: ...
+
+    def adagrad_step(
+        self,
+        parameters: Sequence[Tensor],
+        state: dict[int, dict[str, Any]],
+        *,
+        lr: float,
+        lr_decay: float,
+        weight_decay: float,
+        initial_accumulator_value: float,
+        eps: float,
+    ) -> None: ...
+
+    def clip_grad_norm_(self, parameters: Sequence[Tensor], max_norm: float) -> float: ...
+
+    def clip_grad_value_(self, parameters: Sequence[Tensor], clip_value: float) -> None: ...
 
 
 class Engine(Protocol):

@@ -47,7 +47,8 @@ def fit(
     epochs: how often all samples are gone through.
     batch_size: samples in a step; None, the default, takes all at once. The last batch of an epoch may be smaller.
     validation: samples and targets on which the loss is measured after each epoch.
-    callbacks: called around the loop, see `nn.Callback`.
+    callbacks: called around the loop, see `nn.Callback`: `nn.Schedule` changes the learning rate, `nn.ClipGradNorm`
+        and `nn.ClipGradValue` cut the gradients between backward and update, `nn.Progress` shows how far it is.
     shuffle, seed: whether the samples are shuffled for each epoch, and the seed of that.
 
     A loss that is infinite or not a number ends the training: the history says at which step, and a DivergenceWarning
@@ -85,15 +86,17 @@ def _advice(history: History, optimizer: Optimizer) -> str:
     return f"try a learning rate below {optimizer.lr:g}"
 
 
-def _train_step(model: Module, inputs: Tensor, targets: Tensor, loss: Loss, optimizer: Optimizer) -> float:
+def _train_step(run: Run, inputs: Tensor, targets: Tensor, loss: Loss, callbacks: Sequence[Callback]) -> float:
     """What training is: four steps, repeated. A loss that is not a finite number changes nothing."""
-    prediction = model(inputs)  # forward
+    prediction = run.model(inputs)  # forward
     error = loss(prediction, targets)  # loss
     _check_loss(error)
     if math.isfinite(error.item()):
-        optimizer.zero_grad()
+        run.optimizer.zero_grad()
         error.backward()  # backward
-        optimizer.step()  # update
+        for callback in callbacks:
+            callback.on_backward_end(run)
+        run.optimizer.step()  # update
     return error.item()
 
 
@@ -112,7 +115,7 @@ def _train_epoch(
     total, seen = 0.0, 0
     for rows in batches(len(samples[0]), batch_size, random):
         inputs, targets = [as_tensor(array[rows]) for array in samples]
-        error = _train_step(model, inputs, targets, loss, run.optimizer)
+        error = _train_step(run, inputs, targets, loss, callbacks)
         history.step_loss.append(error)
         total, seen = total + error * len(rows), seen + len(rows)
         if not math.isfinite(error):

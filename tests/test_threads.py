@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 import fast
 from fast import threads
-from fast.kernels import products
+from fast.functional import products
 
 LARGE = np.linspace(-2, 2, 2 * threads.CHEAP)
 
@@ -102,13 +102,13 @@ def test_blas_keeps_its_threads(monkeypatch):
     """Parallel products give BLAS one thread while they run, and give the others back."""
     libraries = threads._blas()
     seen = []
-    original = products.linear_parallel
+    serial, parallel = products._LINEAR_KERNELS
 
     def watched(*arguments):
         seen.extend(library.get_num_threads() for library in libraries)
-        return original(*arguments)
+        return parallel(*arguments)
 
-    monkeypatch.setattr(products, "linear_parallel", watched)
+    monkeypatch.setattr(products, "_LINEAR_KERNELS", (serial, watched))
     before = [library["num_threads"] for library in threadpool_info()]
     x = fast.tensor(np.ones((65, 64)))
     fast.functional.linear(x, x)

@@ -22,6 +22,10 @@ OPTIMIZERS = {
     "momentum": lambda p: nn.SGD(p, lr=0.02, momentum=0.9, dampening=0.1, weight_decay=0.01),
     "nesterov": lambda p: nn.SGD(p, lr=0.02, momentum=0.9, nesterov=True),
     "Adam": lambda p: nn.Adam(p, lr=0.01, weight_decay=0.01),
+    "AdamW": lambda p: nn.AdamW(p, lr=0.01, weight_decay=0.1),
+    "RMSprop": lambda p: nn.RMSprop(p, lr=0.002, weight_decay=0.01),
+    "RMSprop, centered": lambda p: nn.RMSprop(p, lr=0.001, alpha=0.9, momentum=0.5, centered=True),
+    "Adagrad": lambda p: nn.Adagrad(p, lr=0.02, lr_decay=0.01, initial_accumulator_value=0.1),
 }
 
 

@@ -12,7 +12,10 @@ from fast.functional.losses import (
     l2_penalty,
     mse_loss,
 )
-from fast.functional.products import linear, matmul
+from fast.functional.products import (
+    linear,
+    matmul,
+)
 from fast.functional.reductions import (
     argmax,
     argmin,
@@ -39,4 +42,11 @@ from fast.functional.shapes import (
     shares_memory,
     to,
 )
-from fast.functional.updates import adam_step, sgd_step
+from fast.functional.updates import (
+    adagrad_step,
+    adam_step,
+    clip_grad_norm_,
+    clip_grad_value_,
+    rmsprop_step,
+    sgd_step,
+)

@@ -1,23 +1,33 @@
-"""Updates: how parameters move against their gradients.
+"""Updates: how parameters move against their gradients, and how gradients that are too long are cut.
 
-`state` belongs to the optimizer and begins as an empty dictionary; the keys are PyTorch's.
+`state` belongs to the optimizer and begins as an empty dictionary. `state[i]` is what is remembered of parameter `i`
+from step to step: tensors of its shape, and `step`, the number of steps. The keys are PyTorch's.
+
+Parameters without a gradient stay where they are, and so does what is remembered of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fast.arrays import flat
+from fast import threads
 from fast.kernels import updates as kernels
 from fast.tensors import Tensor, mark_written
+
+State = dict[int, dict[str, Any]]
+#: Elements from which the update of a parameter is worth starting on all cores: from here on it is for most kernels,
+#: and is never much slower. (A little lower than `threads.CHEAP`, for roots and quotients take longer than sums.)
+LARGE = 1 << 15
 
 
 def sgd_step(
     parameters: Sequence[Tensor],
-    state: dict[str, Any],
+    state: State,
     *,
     lr: float,
     momentum: float = 0.0,
@@ -25,41 +35,92 @@ def sgd_step(
     weight_decay: float = 0.0,
     nesterov: bool = False,
 ) -> None:
-    """Gradient descent: p -= lr * g; with momentum g is replaced by `buffer`, in which older gradients fade.
-
-    Parameters without a gradient stay where they are.
-    """
-    buffers = state.setdefault("momentum_buffer", [None] * len(parameters))
+    """Gradient descent: p -= lr * g; with momentum g is replaced by `buffer`, in which older gradients fade."""
     for i, p in enumerate(parameters):
-        if p._grad is not None:
-            numbers, grad = _numbers(p), flat(p._grad)
-            first = buffers[i] is None
-            if momentum and first:
-                buffers[i] = np.zeros_like(numbers)
-            buffer = buffers[i] if momentum else grad  # which the kernel then leaves alone
-            kernels.sgd(numbers, grad, buffer, first, lr, momentum, dampening, weight_decay, nesterov)
+        if p._grad is None:
+            continue
+        if momentum == 0:
+            run = _on_cores(p, kernels.sgd, kernels.sgd_parallel)
+            run(_numbers(p), p._grad.ravel(), lr, weight_decay)
+            continue
+        keep, add, ahead = momentum, 1.0 - dampening, momentum if nesterov else 0.0
+        if i not in state:
+            keep, add = 0.0, 1.0  # the first gradient is taken over as it is
+        kept = state.get(i) or _begin(state, i, p, "momentum_buffer")
+        run = _on_cores(p, kernels.momentum, kernels.momentum_parallel)
+        run(_numbers(p), p._grad.ravel(), kept["momentum_buffer"].data.ravel(), lr, keep, add, weight_decay, ahead)
 
 
 def adam_step(
     parameters: Sequence[Tensor],
-    state: dict[str, Any],
+    state: State,
     *,
     lr: float,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 0.0,
+    decoupled_weight_decay: bool = False,
 ) -> None:
-    """Kingma and Ba 2015, algorithm 1: steps of about lr, whatever the size of the gradient."""
-    if not state:
-        state.update({name: [None] * len(parameters) for name in ("step", "exp_avg", "exp_avg_sq")})
-    steps, means, squares = state["step"], state["exp_avg"], state["exp_avg_sq"]
+    """Kingma and Ba 2015, algorithm 1: steps of about lr, whatever the size of the gradient.
+
+    decoupled_weight_decay: the decay shrinks the parameter instead of adding to its gradient.
+    """
+    beta1, beta2 = betas
+    decay, shrink = (0.0, 1.0 - lr * weight_decay) if decoupled_weight_decay else (weight_decay, 1.0)
     for i, p in enumerate(parameters):
         if p._grad is not None:
-            numbers, grad = _numbers(p), flat(p._grad)
-            if steps[i] is None:
-                steps[i], means[i], squares[i] = 0, np.zeros_like(numbers), np.zeros_like(numbers)
-            steps[i] += 1
-            kernels.adam(numbers, grad, means[i], squares[i], steps[i], lr, *betas, eps, weight_decay)
+            kept = state.get(i) or _begin(state, i, p, "exp_avg", "exp_avg_sq", step=0)
+            t = kept["step"] = kept["step"] + 1
+            m, v = kept["exp_avg"].data.ravel(), kept["exp_avg_sq"].data.ravel()
+            run = _on_cores(p, kernels.adam, kernels.adam_parallel)
+            run(_numbers(p), p._grad.ravel(), m, v, t, lr, beta1, beta2, eps, decay, shrink)
+
+
+def rmsprop_step(
+    parameters: Sequence[Tensor],
+    state: State,
+    *,
+    lr: float,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    centered: bool = False,
+) -> None:
+    """Tieleman and Hinton 2012: the gradient divided by the root of the running mean of its square."""
+    for i, p in enumerate(parameters):
+        if p._grad is not None:
+            kept = state.get(i) or _begin(state, i, p, "square_avg", "grad_avg", "momentum_buffer")
+            s, mean, buffer = [kept[name].data.ravel() for name in ("square_avg", "grad_avg", "momentum_buffer")]
+            run = _on_cores(p, kernels.rmsprop, kernels.rmsprop_parallel)
+            run(_numbers(p), p._grad.ravel(), s, mean, buffer, lr, alpha, eps, weight_decay, momentum, centered)
+
+
+def adagrad_step(
+    parameters: Sequence[Tensor],
+    state: State,
+    *,
+    lr: float,
+    lr_decay: float = 0.0,
+    weight_decay: float = 0.0,
+    initial_accumulator_value: float = 0.0,
+    eps: float = 1e-10,
+) -> None:
+    """Duchi, Hazan and Singer 2011: the gradient divided by the root of the sum of all its squares so far."""
+    for i, p in enumerate(parameters):
+        if p._grad is not None:
+            kept = state.get(i) or _begin(state, i, p, "sum", step=0, start=initial_accumulator_value)
+            t = kept["step"] = kept["step"] + 1
+            rate = lr / (1.0 + (t - 1) * lr_decay)
+            run = _on_cores(p, kernels.adagrad, kernels.adagrad_parallel)
+            run(_numbers(p), p._grad.ravel(), kept["sum"].data.ravel(), rate, weight_decay, eps)
+
+
+def _begin(state: State, i: int, parameter: Tensor, *names: str, start: float = 0.0, **counts: int) -> dict[str, Any]:
+    """What is remembered of a parameter in the beginning: tensors of its shape, filled with `start`, and counts."""
+    shape, dtype = parameter.shape, parameter.data.dtype
+    state[i] = {**counts, **{name: Tensor(np.full(shape, start, dtype)) for name in names}}
+    return state[i]
 
 
 def _numbers(parameter: Tensor) -> np.ndarray:
@@ -67,4 +128,41 @@ def _numbers(parameter: Tensor) -> np.ndarray:
     if not parameter.data.flags.c_contiguous:
         parameter.data = np.ascontiguousarray(parameter.data)
     mark_written(parameter)
-    return parameter.data.reshape(-1)
+    return parameter.data.ravel()
+
+
+def _on_cores(parameter: Tensor, serial: Callable[..., None], parallel: Callable[..., None]) -> Callable[..., None]:
+    """The kernel to run for a parameter of this size: on one core, or on all."""
+    return serial if parameter.data.size < LARGE else partial(threads.launch, serial, parallel)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Gradients that are too long.
+
+
+def clip_grad_norm_(parameters: Sequence[Tensor], max_norm: float) -> float:
+    """Scale all gradients by min(1, max_norm / (norm + 1e-6)); returns the norm, sqrt(sum of g^2), before that."""
+    gradients = _gradients(parameters)
+    norm = math.sqrt(sum([kernels.squares(grad) for grad in gradients]))
+    factor = min(max_norm / (norm + 1e-6), 1.0)  # in this order nan stays nan
+    if factor != 1.0:
+        for grad in gradients:
+            kernels.scale(grad, factor)
+    return norm
+
+
+def clip_grad_value_(parameters: Sequence[Tensor], clip_value: float) -> None:
+    """Cut every element of every gradient to the range from -clip_value to clip_value."""
+    for grad in _gradients(parameters):
+        kernels.clip(grad, clip_value)
+
+
+def _gradients(parameters: Sequence[Tensor]) -> list[np.ndarray]:
+    """The gradients that there are, as flat arrays that share their memory."""
+    gradients = []
+    for p in parameters:
+        if p._grad is not None:
+            if not p._grad.flags.c_contiguous:
+                p._grad = np.ascontiguousarray(p._grad)
+            gradients.append(p._grad.ravel())
+    return gradients

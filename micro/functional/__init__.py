@@ -15,7 +15,10 @@ from micro.functional.losses import (
     l2_penalty,
     mse_loss,
 )
-from micro.functional.products import linear, matmul
+from micro.functional.products import (
+    linear,
+    matmul,
+)
 from micro.functional.reductions import (
     argmax,
     argmin,
@@ -42,4 +45,11 @@ from micro.functional.shapes import (
     shares_memory,
     to,
 )
-from micro.functional.updates import adam_step, sgd_step
+from micro.functional.updates import (
+    adagrad_step,
+    adam_step,
+    clip_grad_norm_,
+    clip_grad_value_,
+    rmsprop_step,
+    sgd_step,
+)
