@@ -77,26 +77,24 @@ def matmul_shapes(a: Any, b: Any) -> Shape:
     return (*stacks, *left[-2:-1], *(right[-1:] if len(right) > 1 else ()))
 
 
-def class_labels(logits: Any, labels: Any, numbers: Iterable[Any]) -> None:
-    """Logits (N, C), labels (N,), each an integer from 0 to C-1; `numbers` are the labels to look at."""
-    one_engine("cross_entropy", logits, labels)
-    quantities("cross_entropy", logits)
-    if len(logits.shape) != 2 or labels.shape != logits.shape[:1]:
+def class_labels(name: str, scores: Any, labels: Any, numbers: Iterable[Any]) -> None:
+    """Scores (N, C), labels (N,), each an integer from 0 to C-1; `numbers` are the labels to look at."""
+    one_engine(name, scores, labels)
+    quantities(name, scores)
+    kind = "log_probabilities" if name == "nll_loss" else "logits"
+    if len(scores.shape) != 2 or labels.shape != scores.shape[:1]:
         raise ValueError(
-            f"cross_entropy: logits have shape {logits.shape}, labels {labels.shape}; "
-            "logits must be (N, C), labels (N,)"
+            f"{name}: {kind} have shape {scores.shape}, labels {labels.shape}; {kind} must be (N, C), labels (N,)"
         )
     if labels.dtype != "int64":
-        raise TypeError(
-            f"cross_entropy: labels have dtype {labels.dtype}; give integers, the number of each row's class"
-        )
-    not_empty("cross_entropy", logits.shape)
-    classes = logits.shape[1]
+        raise TypeError(f"{name}: labels have dtype {labels.dtype}; give integers, the number of each row's class")
+    not_empty(name, scores.shape)
+    classes = scores.shape[1]
     for row, label in enumerate(numbers):
         if not 0 <= label < classes:
             raise ValueError(
-                f"cross_entropy: label {label} in row {row} is not one of the {classes} classes "
-                f"0 to {classes - 1}; give class numbers, one logit for each class"
+                f"{name}: label {label} in row {row} is not one of the {classes} classes "
+                f"0 to {classes - 1}; give class numbers, and a column of {kind} for each class"
             )
 
 
@@ -453,3 +451,168 @@ def seed(name: str, number: Any) -> int:
     if not isinstance(number, Integral) or isinstance(number, bool) or number < 0:
         raise ValueError(f"{name}: seed={number!r}; give a whole number of 0 or more")
     return int(number) % 2**64
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Settings that are numbers.
+
+
+def _is_number(number: Any) -> bool:
+    return isinstance(number, Real) and not isinstance(number, bool)
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
+
+
+def probability(name: str, setting: str, number: Any) -> None:
+    """A number from 0 to 1."""
+    if not _is_number(number) or not 0 <= number <= 1:
+        raise ValueError(f"{name}: {setting}={number!r}; give a number from 0 to 1")
+
+
+def positive_number(name: str, setting: str, number: Any) -> None:
+    """A number above 0."""
+    if not _is_number(number) or not number > 0:
+        raise ValueError(f"{name}: {setting}={number!r}; give a number above 0")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Normalisation.
+
+
+def batch_norm_arguments(
+    x: Any, running_mean: Any | None, running_var: Any | None, weight: Any | None, bias: Any | None, training: bool
+) -> int:
+    """x (N, C, ...), all else (C,) or None; returns how many numbers a channel has."""
+    tensors = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    one_engine("batch_norm", x, *given.values())
+    quantities("batch_norm", x, *given.values())
+    if len(x.shape) < 2:
+        raise ValueError(f"batch_norm: x has shape {x.shape}; give (N, C), (N, C, L) or (N, C, H, W)")
+    for name, tensor in given.items():
+        if tensor.shape != x.shape[1:2]:
+            raise ValueError(
+                f"batch_norm: {name} has shape {tensor.shape}, x {x.shape}; it must be ({x.shape[1]},), "
+                "a number for each channel"
+            )
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("batch_norm: give running_mean and running_var, or neither")
+    if running_mean is None and not training:
+        raise ValueError("batch_norm: outside training, running_mean and running_var are needed")
+    not_empty("batch_norm", x.shape)
+    count = _product(x.shape) // x.shape[1]
+    if training and count == 1:
+        raise ValueError(
+            f"batch_norm: x has shape {x.shape}, one value for each channel, which has no variance to learn from; "
+            "choose a batch_size that leaves no batch of one sample, or call eval() first"
+        )
+    return count
+
+
+def normalized_shape(name: str, x: Any, wanted: Any, weight: Any | None, bias: Any | None) -> Shape:
+    """The last dimensions of x, as a tuple; weight and bias, where there are any, have the same shape."""
+    given = {key: tensor for key, tensor in {"weight": weight, "bias": bias}.items() if tensor is not None}
+    one_engine(name, x, *given.values())
+    quantities(name, x, *given.values())
+    shape = normalized_lengths(name, wanted)
+    if x.shape[max(0, len(x.shape) - len(shape)) :] != shape:
+        raise ValueError(f"{name}: x has shape {x.shape}, normalized_shape is {shape}; it must be x's last dimensions")
+    for key, tensor in given.items():
+        if tensor.shape != shape:
+            raise ValueError(f"{name}: {key} has shape {tensor.shape}, normalized_shape is {shape}; they must be equal")
+    return shape
+
+
+def normalized_lengths(name: str, normalized_shape: Any) -> Shape:
+    """`normalized_shape`, a whole number or several, as a tuple."""
+    shape = tuple(normalized_shape) if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
+    if not shape or not all(_is_whole(n) and n > 0 for n in shape):
+        raise ValueError(
+            f"{name}: normalized_shape={normalized_shape!r}; give the last lengths of x, such as 16 or (3, 4)"
+        )
+    return shape
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Dropout and embedding.
+
+
+def dropout_arguments(x: Any, p: Any, seed: Any) -> None:
+    """A probability, and a whole number to start from."""
+    quantities("dropout", x)
+    probability("dropout", "p", p)
+    if not _is_whole(seed):
+        raise TypeError(f"dropout: seed={seed!r:.80}; give a whole number, another one for every mask")
+
+
+def embedding_arguments(indices: Any, weight: Any) -> None:
+    """Integer indices of any shape, and a matrix with a row for each."""
+    one_engine("embedding", weight, indices)
+    quantities("embedding", weight)
+    if len(weight.shape) != 2:
+        raise ValueError(f"embedding: weight has shape {weight.shape}; it must be (num_embeddings, embedding_dim)")
+    if indices.dtype != "int64":
+        raise TypeError(f"embedding: indices have dtype {indices.dtype}; give integers, the numbers of rows")
+
+
+def row_numbers(name: str, indices: Iterable[int], shape: Shape, rows: int) -> None:
+    """Each index, in reading order, is the number of a row."""
+    for number, index in enumerate(indices):
+        if not 0 <= index < rows:
+            place = tuple(number // _product(shape[k + 1 :]) % length for k, length in enumerate(shape))
+            raise IndexError(
+                f"{name}: index {index} at place {place} is not one of the {rows} rows of the weight, 0 to {rows - 1}"
+            )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Attention.
+
+
+def attention_shapes(query: Any, key: Any, value: Any) -> Shape:
+    """query (..., L, E), key (..., S, E), value (..., S, Ev); returns the shape of the scores, (..., L, S)."""
+    name = "scaled_dot_product_attention"
+    one_engine(name, query, key, value)
+    quantities(name, query, key, value)
+    q, k, v = query.shape, key.shape, value.shape
+    if min(len(q), len(k), len(v)) < 2 or not (q[:-2] == k[:-2] == v[:-2] and q[-1] == k[-1] and k[-2] == v[-2]):
+        raise ValueError(
+            f"{name}: query has shape {q}, key {k}, value {v}; they must be (..., L, E), (..., S, E) and (..., S, Ev) "
+            "with the same leading dimensions"
+        )
+    if 0 in (*q[-2:], *v[-2:]):
+        raise ValueError(f"{name}: query has shape {q}, value {v}; give at least one position and one number")
+    return (*q[:-1], k[-2])
+
+
+def one_mask(attn_mask: Any, is_causal: bool) -> None:
+    """Either mask, or none; and the one that is given needs no gradient."""
+    name = "scaled_dot_product_attention"
+    if attn_mask is not None and is_causal:
+        raise ValueError(f"{name}: attn_mask and is_causal=True are given; give one of them, or both in attn_mask")
+    if getattr(attn_mask, "requires_grad", False):
+        raise ValueError(f"{name}: attn_mask requires a gradient, but none flows there; give attn_mask.detach()")
+
+
+def mask_numbers(numbers: Iterable[Any]) -> bool:
+    """Whether a mask says True and False (or 1 and 0, as integers), rather than numbers to add to the scores."""
+    seen = set(numbers)
+    if all(isinstance(number, Integral) for number in seen):
+        if seen <= {0, 1}:
+            return True
+        wrong = next(number for number in seen if number not in (0, 1))
+        advice = "give True or False, or floating-point numbers that are added to the scores"
+        raise ValueError(f"scaled_dot_product_attention: attn_mask has the integer {wrong}; {advice}")
+    for number in seen:
+        if not isinstance(number, Real):
+            raise TypeError(f"scaled_dot_product_attention: attn_mask has {number!r:.80}, which is not a number")
+    return False
+
+
+def mask_shape(mask: Shape, scores: Shape) -> None:
+    """A mask stretches to the shape of the scores, not the other way round."""
+    name = "scaled_dot_product_attention: attn_mask and scores"
+    if broadcast_shape(name, mask, scores) != scores:
+        raise ValueError(f"{name}: the mask has shape {mask}; it must stretch to {scores}, which is (..., L, S)")

@@ -3,8 +3,11 @@
 Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answers, `diagnose` reads a loss curve.
 """
 
+from nn.attention import MultiheadAttention
 from nn.callbacks import Callback, ClipGradNorm, ClipGradValue, Progress, Schedule
 from nn.diagnosis import Verdict, diagnose, diagnose_sweep
+from nn.dropout import Dropout
+from nn.embedding import Embedding
 from nn.engine import Engine
 from nn.history import History, Run
 from nn.losses import (
@@ -12,8 +15,11 @@ from nn.losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
     hinge_loss,
+    huber_loss,
+    l1_loss,
     l2_penalty,
     mse_loss,
+    nll_loss,
 )
 from nn.modules import (
     ACTIVATIONS,
@@ -30,6 +36,7 @@ from nn.modules import (
     Softplus,
     Tanh,
 )
+from nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from nn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm_, clip_grad_value_
 from nn.schedules import (
     CosineAnnealingLR,
@@ -53,23 +60,30 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Callback",
     "ClipGradNorm",
     "ClipGradValue",
     "CosineAnnealingLR",
     "DivergenceWarning",
+    "Dropout",
+    "Embedding",
     "Engine",
     "ExponentialLR",
     "History",
     "LRScheduler",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LinearLR",
     "Module",
     "MultiStepLR",
+    "MultiheadAttention",
     "OneCycleLR",
     "Optimizer",
     "Progress",
+    "RMSNorm",
     "RMSprop",
     "ReLU",
     "ReduceLROnPlateau",
@@ -93,9 +107,12 @@ __all__ = [
     "diagnose_sweep",
     "fit",
     "hinge_loss",
+    "huber_loss",
+    "l1_loss",
     "l2_penalty",
     "load_weights",
     "mse_loss",
+    "nll_loss",
     "predict",
     "save_weights",
 ]

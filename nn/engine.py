@@ -19,7 +19,54 @@ class Functional(Protocol):
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor: ...
 
+    def batch_norm(
+        self,
+        x: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor: ...
+
+    def layer_norm(
+        self,
+        x: Tensor,
+        normalized_shape: int | Sequence[int],
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        eps: float = 1e-5,
+    ) -> Tensor: ...
+
+    def rms_norm(
+        self,
+        x: Tensor,
+        normalized_shape: int | Sequence[int],
+        weight: Tensor | None = None,
+        eps: float | None = None,
+    ) -> Tensor: ...
+
+    def dropout(self, x: Tensor, p: float = 0.5, training: bool = True, *, seed: int) -> Tensor: ...
+
+    def embedding(self, indices: Tensor, weight: Tensor) -> Tensor: ...
+
+    def scaled_dot_product_attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Any = None,
+        is_causal: bool = False,
+        scale: float | None = None,
+    ) -> Tensor: ...
+
     def mse_loss(self, prediction: Tensor, target: Tensor) -> Tensor: ...
+
+    def l1_loss(self, prediction: Tensor, target: Tensor) -> Tensor: ...
+
+    def huber_loss(self, prediction: Tensor, target: Tensor, delta: float = 1.0) -> Tensor: ...
 
     def hinge_loss(self, prediction: Tensor, target: Tensor) -> Tensor: ...
 
@@ -27,7 +74,9 @@ class Functional(Protocol):
 
     def binary_cross_entropy_with_logits(self, prediction: Tensor, target: Tensor) -> Tensor: ...
 
-    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor: ...
+    def nll_loss(self, log_probabilities: Tensor, labels: Tensor) -> Tensor: ...
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor: ...
 
     def l2_penalty(self, parameters: Sequence[Tensor]) -> Tensor: ...
 
@@ -118,3 +167,11 @@ def check_engine(engine: Any) -> Engine:
     if all(hasattr(engine, name) for name in ("functional", "default_dtype", "tensor", "as_tensor", "no_grad")):
         return engine
     raise TypeError(f"engine={engine!r:.80} is not an engine; give the module, as in `import fast` and engine=fast")
+
+
+def engine_of(name: str, x: Any) -> Engine:
+    """The engine of the tensor `x`, for a layer without parameters; TypeError where it is no tensor."""
+    engine = getattr(x, "engine", None)
+    if engine is None:
+        raise TypeError(f"{name}: the input is a {type(x).__name__}, {x!r:.80}; make it a tensor first")
+    return engine

@@ -7,7 +7,7 @@ with its input. It computes through the tensors' own vocabulary, so the same lay
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +21,7 @@ Seed = int | np.random.Generator
 
 
 class Module:
-    """A layer or a model: parameters, modules inside it, and `forward`.
+    """A layer or a model: parameters, buffers, modules inside it, and `forward`.
 
     training: whether the module is being trained; `train()` and `eval()` set it, here and in all modules inside.
     """
@@ -29,6 +29,7 @@ class Module:
     def __init__(self) -> None:
         self.training = True
         self._parameters: list[str] = []
+        self._buffers: list[str] = []
         self._modules: dict[str, Module] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -42,8 +43,8 @@ class Module:
             self._modules.pop(name, None)  # another thing takes the name of a module
         super().__setattr__(name, value)
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        return self.forward(*inputs)
+    def __call__(self, *inputs: Any, **settings: Any) -> Tensor:
+        return self.forward(*inputs, **settings)
 
     def __repr__(self) -> str:
         inside = [f"\n({name}): {module!r}".replace("\n", "\n  ") for name, module in self._modules.items()]
@@ -59,27 +60,34 @@ class Module:
 
     def register_parameter(self, name: str, parameter: Tensor) -> None:
         """Make `parameter` the attribute `name` and count it among the parameters."""
-        parameter.label = name
-        if name not in self._parameters:
-            self._parameters.append(name)
-        setattr(self, name, parameter)
+        self._register(self._parameters, name, parameter)
+
+    def register_buffer(self, name: str, tensor: Tensor) -> None:
+        """Make `tensor` the attribute `name` and count it among the buffers: saved with the module, but not trained."""
+        self._register(self._buffers, name, tensor)
+
+    def _register(self, names: list[str], name: str, tensor: Tensor) -> None:
+        tensor.label = name
+        if name not in names:
+            names.append(name)
+        setattr(self, name, tensor)
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         """Every parameter with its name, such as `0.weight`: own ones first, then those of the modules inside.
 
         A parameter that is shared by several modules comes once, under its first name.
         """
-        seen: set[int] = set()
-        for name, parameter in self._all_parameters(prefix):
-            if parameter is not None and id(parameter) not in seen:
-                seen.add(id(parameter))
-                yield name, parameter
+        return _each_once(self._all("_parameters", prefix))
 
-    def _all_parameters(self, prefix: str) -> Iterator[tuple[str, Tensor | None]]:
-        for name in self._parameters:
+    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """Every buffer with its name, such as `1.running_mean`, in the order of `named_parameters`."""
+        return _each_once(self._all("_buffers", prefix))
+
+    def _all(self, kind: str, prefix: str) -> Iterator[tuple[str, Tensor | None]]:
+        for name in getattr(self, kind):
             yield prefix + name, getattr(self, name)
         for name, module in self._modules.items():
-            yield from module._all_parameters(f"{prefix}{name}.")
+            yield from module._all(kind, f"{prefix}{name}.")
 
     def parameters(self) -> list[Tensor]:
         """Every parameter, in the order of `named_parameters`."""
@@ -97,28 +105,44 @@ class Module:
         return self.train(False)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """A copy of every parameter as an array, by name."""
-        return {name: np.array(parameter) for name, parameter in self.named_parameters()}
+        """A copy of every parameter and every buffer as an array, by name."""
+        return {name: np.array(tensor) for name, tensor in self._state().items()}
+
+    def _state(self) -> dict[str, Tensor]:
+        return dict([*self.named_parameters(), *self.named_buffers()])
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the parameters in `state`, arrays or tensors by name, from whichever engine.
+        """Take over the parameters and buffers in `state`, arrays or tensors by name, from whichever engine.
 
-        Raises ValueError, and changes nothing, where names or shapes differ from the module's.
+        Raises ValueError, and changes nothing, where names or shapes differ from the module's, or where a number is
+        not whole that must be.
         """
-        mine = dict(self.named_parameters())
+        mine = self._state()
         arrays = {name: np.asarray(array) for name, array in state.items()}
         problems = [f"{name} is missing" for name in mine if name not in arrays]
         problems += [f"{name} is unknown" for name in arrays if name not in mine]
         problems += [
-            f"{name} has shape {arrays[name].shape}, needed is {parameter.shape}"
-            for name, parameter in mine.items()
-            if name in arrays and arrays[name].shape != parameter.shape
+            f"{name} has shape {arrays[name].shape}, needed is {tensor.shape}"
+            for name, tensor in mine.items()
+            if name in arrays and arrays[name].shape != tensor.shape
         ]
-        problems += [f"{name} holds {array.dtype}" for name, array in arrays.items() if array.dtype.kind not in "iuf"]
+        for name, array in arrays.items():
+            whole = name in mine and mine[name].dtype == "int64"
+            if array.dtype.kind not in ("iu" if whole else "iuf"):
+                problems.append(f"{name} holds {array.dtype}{', needed is int64' if whole else ''}")
         if problems:
             raise ValueError(f"load_state_dict: {'; '.join(problems)}; nothing was loaded")
-        for name, parameter in mine.items():
-            parameter.copy_(arrays[name])
+        for name, tensor in mine.items():
+            tensor.copy_(arrays[name])
+
+
+def _each_once(named: Iterable[tuple[str, Tensor | None]]) -> Iterator[tuple[str, Tensor]]:
+    """Those that exist, each under its first name."""
+    seen: set[int] = set()
+    for name, tensor in named:
+        if tensor is not None and id(tensor) not in seen:
+            seen.add(id(tensor))
+            yield name, tensor
 
 
 def first_parameter(model: Module) -> Tensor:

@@ -4,13 +4,30 @@ Each function stands above the rule that takes its gradient back. Names, argumen
 `micro.functional`, whose loops are the definition; here only speed is added.
 """
 
+from fast.functional.attention import (
+    scaled_dot_product_attention,
+)
+from fast.functional.dropout import (
+    dropout,
+)
+from fast.functional.embedding import (
+    embedding,
+)
 from fast.functional.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
     hinge_loss,
+    huber_loss,
+    l1_loss,
     l2_penalty,
     mse_loss,
+    nll_loss,
+)
+from fast.functional.normalization import (
+    batch_norm,
+    layer_norm,
+    rms_norm,
 )
 from fast.functional.products import (
     linear,

@@ -7,6 +7,7 @@ says so). The sum is kept in float64: in float32 it would lose digits with every
 
 import math
 
+import numpy as np
 from numba import njit
 
 
@@ -20,6 +21,34 @@ def mse_loss(prediction, target, grad):
         difference = prediction[i] - target[i]
         grad[i] = scale * difference
         total += difference * difference
+    return total / grad.size, True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def l1_loss(prediction, target, grad):
+    """mean of |p - t|; grad = sign(p - t) / N, 0 where they are equal."""
+    number = grad.dtype.type
+    scale = number(1 / grad.size)
+    total = 0.0
+    for i in range(grad.size):
+        difference = prediction[i] - target[i]
+        grad[i] = scale * np.sign(difference)
+        total += abs(difference)
+    return total / grad.size, True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def huber_loss(prediction, target, grad, delta):
+    """mean of b (|e| - b / 2) for e = p - t and b = |e| bent to delta; grad = sign(e) b / N."""
+    number = grad.dtype.type
+    scale, half, limit = number(1 / grad.size), number(0.5), number(delta)
+    total = 0.0
+    for i in range(grad.size):
+        difference = prediction[i] - target[i]
+        size = abs(difference)
+        bent = limit if size > limit else size
+        grad[i] = scale * np.sign(difference) * bent
+        total += bent * (size - half * bent)
     return total / grad.size, True
 
 
@@ -78,14 +107,33 @@ def binary_cross_entropy_with_logits(prediction, target, grad):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def cross_entropy(logits, labels, grad):
-    """mean over rows of log(sum of exp(x)) - x[label]; grad = (softmax(x) - one_hot(label)) / N.
+def nll_loss(log_probabilities, labels, grad):
+    """mean over rows of -log_probabilities[label]; grad = -one_hot(label) / N. Shapes as for `cross_entropy`."""
+    number = grad.dtype.type
+    rows, classes = log_probabilities.shape
+    scale = number(1 / rows)
+    total = 0.0
+    grad[:] = number(0)
+    for n in range(rows):
+        label = labels[n]
+        if label < 0 or label >= classes:
+            return total, False
+        total -= log_probabilities[n, label]
+        grad[n, label] = -scale
+    return total / rows, True
 
-    logits and grad (N, C); labels (N,), int64, each from 0 to C-1.
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cross_entropy(logits, labels, grad, smoothing):
+    """mean over rows of log(sum of exp(x)) - sum of q x; grad = (softmax(x) - q) / N.
+
+    q is the wanted distribution: smoothing / C for each class, and 1 - smoothing more for the label. logits and grad
+    (N, C); labels (N,), int64, each from 0 to C-1.
     """
     number = grad.dtype.type
     rows, classes = logits.shape
     scale = number(1 / rows)
+    sure, shared = number((1 - smoothing) / rows), number(smoothing / (classes * rows))
     total = 0.0
     for n in range(rows):
         label = labels[n]
@@ -96,9 +144,11 @@ def cross_entropy(logits, labels, grad):
         for c in range(classes):
             grad[n, c] = math.exp(logits[n, c] - largest)
             powers += grad[n, c]
-        total += math.log(powers) + largest - logits[n, label]
+        total += math.log(powers) + largest - (1 - smoothing) * logits[n, label]
+        if smoothing != 0:
+            total -= smoothing * logits[n].sum() / classes
         factor = scale / powers
         for c in range(classes):
-            grad[n, c] *= factor
-        grad[n, label] -= scale
+            grad[n, c] = grad[n, c] * factor - shared
+        grad[n, label] -= sure
     return total / rows, True

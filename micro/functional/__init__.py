@@ -7,13 +7,30 @@ gradients derived by hand, and is tested against these loops element by element.
 Shapes are written (N, C): N samples, C features or classes.
 """
 
+from micro.functional.attention import (
+    scaled_dot_product_attention,
+)
+from micro.functional.dropout import (
+    dropout,
+)
+from micro.functional.embedding import (
+    embedding,
+)
 from micro.functional.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
     hinge_loss,
+    huber_loss,
+    l1_loss,
     l2_penalty,
     mse_loss,
+    nll_loss,
+)
+from micro.functional.normalization import (
+    batch_norm,
+    layer_norm,
+    rms_norm,
 )
 from micro.functional.products import (
     linear,

@@ -19,6 +19,24 @@ def mse_loss(prediction: Array, target: Array) -> Value:
     return mean((prediction - target) ** 2)
 
 
+def l1_loss(prediction: Array, target: Array) -> Value:
+    """The mean of |prediction - target|. Where they are equal, the slope is 0."""
+    checks.same_shape("l1_loss", prediction, target)
+    return mean(abs(prediction - target))
+
+
+def huber_loss(prediction: Array, target: Array, delta: float = 1.0) -> Value:
+    """The mean of e^2 / 2 where |e| < delta, else of delta * (|e| - delta / 2), for e = prediction - target.
+
+    A parabola near 0 that goes on as a straight line, so that outliers pull no harder than delta (Huber 1964).
+    """
+    checks.same_shape("huber_loss", prediction, target)
+    checks.positive_number("huber_loss", "delta", delta)
+    error = abs(prediction - target)
+    bent = error.minimum(delta)
+    return mean(bent * (error - bent / 2))
+
+
 def hinge_loss(prediction: Array, target: Array) -> Value:
     """The mean of relu(1 - target * prediction), for targets of -1 and +1."""
     checks.same_shape("hinge_loss", prediction, target)
@@ -47,11 +65,29 @@ def binary_cross_entropy_with_logits(prediction: Array, target: Array) -> Value:
     return mean(prediction.softplus() - target * prediction)
 
 
-def cross_entropy(logits: Array, labels: Array) -> Value:
-    """The mean of -log_softmax(logits)[label], for logits (N, C) and integer labels (N,)."""
-    checks.class_labels(logits, labels, labels.values if isinstance(labels, Array) else ())
-    likelihoods = log_softmax(logits).values
-    return -add_up([row[label] for row, label in zip(likelihoods, labels.values, strict=True)]) / len(likelihoods)
+def nll_loss(log_probabilities: Array, labels: Array) -> Value:
+    """The mean of -log_probabilities[n][label], for log_probabilities (N, C) and integer labels (N,)."""
+    checks.class_labels("nll_loss", log_probabilities, labels, labels.values if isinstance(labels, Array) else ())
+    return -_mean_at(log_probabilities, labels)
+
+
+def cross_entropy(logits: Array, labels: Array, label_smoothing: float = 0.0) -> Value:
+    """The mean of -log_softmax(logits)[label], for logits (N, C) and integer labels (N,).
+
+    label_smoothing: this share of the weight moves from the label to all C classes, in equal parts (Szegedy et al.
+        2016), so that the network need not be surer than that.
+    """
+    checks.class_labels("cross_entropy", logits, labels, labels.values if isinstance(labels, Array) else ())
+    checks.probability("cross_entropy", "label_smoothing", label_smoothing)
+    likelihoods = log_softmax(logits)
+    if label_smoothing == 0:
+        return -_mean_at(likelihoods, labels)
+    return -((1 - label_smoothing) * _mean_at(likelihoods, labels) + label_smoothing * mean(likelihoods))
+
+
+def _mean_at(scores: Array, labels: Array) -> Value:
+    """The mean, over the rows, of the score of each row's label."""
+    return add_up([row[label] for row, label in zip(scores.values, labels.values, strict=True)]) / len(labels)
 
 
 def l2_penalty(parameters: Sequence[Array]) -> Value:

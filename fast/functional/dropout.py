@@ -1,0 +1,46 @@
+"""Dropout: elements set to zero at random, by numbers that depend on nothing but a seed and a place."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fast import threads
+from fast.arrays import flat
+from fast.kernels import randomness as kernels
+from fast.tensors import Gradients, Rule, Tensor, record
+from micro import checks
+
+
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, seed: int) -> Tensor:
+    """Each element of x is 0 with probability p, else multiplied by 1 / (1 - p), which keeps the mean.
+
+    Outside training, x itself (Srivastava et al. 2014, in the inverted form of PyTorch).
+
+    seed: a whole number. Whether element i, counted in reading order, is dropped depends on (seed, i) alone, see
+        `micro/randomness.py`; so the mask need not be stored for the way back.
+    """
+    checks.dropout_arguments(x, p, seed)
+    if not training or p == 0:
+        return x
+    saved = np.uint64(int(seed) % 2**64), float(p)
+    return record(_DROPOUT, _drop(x.data, *saved), (x,), saved)
+
+
+def _dropout_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    return (_drop(grad, *node.saved),)
+
+
+_DROPOUT = Rule("dropout", _dropout_grad, reads=())
+
+
+def _drop(x: np.ndarray, seed: np.uint64, p: float) -> np.ndarray:
+    y = np.empty(x.shape, x.dtype)
+    limit = np.uint64(math.ceil(p * 2**53))  # z / 2^53 < p, in whole numbers
+    arguments = flat(x), seed, limit, 0.0 if p == 1 else 1 / (1 - p), flat(y)
+    if x.size < threads.CHEAP:
+        kernels.dropout(*arguments)
+    else:
+        threads.launch(kernels.dropout, kernels.dropout_parallel, *arguments)
+    return y

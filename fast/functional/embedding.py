@@ -1,0 +1,38 @@
+"""Embedding: rows of a table, looked up by number."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fast import threads
+from fast.arrays import flat, rows
+from fast.kernels import embedding as kernels
+from fast.tensors import Gradients, Rule, Tensor, record
+from micro import checks
+
+
+def embedding(indices: Tensor, weight: Tensor) -> Tensor:
+    """y[..., d] = weight[indices[...], d], for integer indices of any shape and weight (num_embeddings, D).
+
+    The result has the shape (*indices.shape, D). A row that was looked up several times receives the sum of the
+    gradients.
+    """
+    checks.embedding_arguments(indices, weight)
+    numbers, table = flat(indices.data).copy(), np.ascontiguousarray(weight.data)
+    y = np.empty((numbers.size, table.shape[1]), table.dtype)
+    if not kernels.embedding(numbers, table, y):
+        checks.row_numbers("embedding", numbers.tolist(), indices.shape, len(table))
+    return record(_EMBEDDING, y.reshape(*indices.shape, table.shape[1]), (weight,), saved=numbers)
+
+
+def _embedding_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    grad_weight = np.empty(node.parents[0].shape, grad.dtype)
+    arguments = rows(grad), node.saved, grad_weight
+    if grad.size < threads.CHEAP:
+        kernels.embedding_grad(*arguments)
+    else:
+        threads.launch(kernels.embedding_grad, kernels.embedding_grad_parallel, *arguments)
+    return (grad_weight,)
+
+
+_EMBEDDING = Rule("embedding", _embedding_grad, reads=())

@@ -1,0 +1,158 @@
+"""Normalisation: numbers shifted and scaled to mean 0 and variance 1, over a batch or within each sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from fast import threads
+from fast.kernels import normalization as kernels
+from fast.tensors import Gradients, Rule, Tensor, one_dtype, record
+from micro import checks
+
+
+def batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias, each of the C channels by itself (Ioffe and Szegedy 2015).
+
+    x is (N, C), (N, C, L) or (N, C, H, W); running_mean, running_var, weight and bias are (C,), or None.
+    In training, mean and variance (biased: divided by the count) are those of the batch, and the running ones move
+    towards them in place: running = (1 - momentum) * running + momentum * batch, with the unbiased variance (divided
+    by the count minus 1). Else the running ones are used, as constants.
+    """
+    count = checks.batch_norm_arguments(x, running_mean, running_var, weight, bias, training)
+    parents = _parents("batch_norm", x, weight, bias)
+    numbers, factors, offsets = _with_defaults(parents, weight, bias, x.shape[1:2])
+    mean, variance = np.empty(x.shape[1]), np.empty(x.shape[1])
+    if not training:
+        mean[:], variance[:] = running_mean.data, running_var.data  # type: ignore[union-attr]
+    y = np.empty(x.shape, numbers.dtype)
+    both = kernels.batch_norm, kernels.batch_norm_parallel
+    _run(both, _samples(numbers), factors, offsets, float(eps), training, mean, variance, _samples(y))
+    if training:
+        for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
+            if running is not None:
+                running.data[...] = (1 - momentum) * running.data + momentum * new
+    saved = factors, weight is not None, training, mean, 1 / np.sqrt(variance + eps)
+    return record(_BATCH_NORM, y, parents, saved)
+
+
+def _batch_norm_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    factors, has_weight, training, mean, factor = node.saved
+    x = node.parents[0]
+    grad_x, (grad_weight, grad_bias) = np.empty(x.shape, grad.dtype), np.empty((2, mean.size), grad.dtype)
+    both = kernels.batch_norm_grad, kernels.batch_norm_grad_parallel
+    arrays = _samples(grad), _samples(x.data), factors, training, mean, factor
+    _run(both, *arrays, _samples(grad_x), grad_weight, grad_bias)
+    return _gradients(node, grad_x, grad_weight, grad_bias, has_weight)
+
+
+_BATCH_NORM = Rule("batch_norm", _batch_norm_grad, reads=(0,))
+
+
+def layer_norm(
+    x: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias, each sample by itself (Ba, Kiros and Hinton 2016).
+
+    normalized_shape: the last dimensions of x, over which mean and (biased) variance are taken; weight and bias have
+        this shape.
+    """
+    shape = checks.normalized_shape("layer_norm", x, normalized_shape, weight, bias)
+    return _within(_LAYER_NORM, x, shape, weight, bias, eps)
+
+
+def rms_norm(
+    x: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """x / sqrt(mean of x^2 + eps) * weight, each sample by itself (Zhang and Sennrich 2019): no mean is subtracted.
+
+    normalized_shape: the last dimensions of x, over which the mean is taken; weight has this shape.
+    eps: left out, the distance from 1 to the next number of x's type, as in PyTorch.
+    """
+    shape = checks.normalized_shape("rms_norm", x, normalized_shape, weight, None)
+    return _within(_RMS_NORM, x, shape, weight, None, float(np.finfo(x.dtype).eps) if eps is None else eps)
+
+
+def _within(
+    rule: Rule, x: Tensor, shape: tuple[int, ...], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    """Normalise each part of x that has this shape, as a row."""
+    parents = _parents(rule.symbol, x, weight, bias)
+    numbers, factors, offsets = _with_defaults(parents, weight, bias, shape)
+    table = np.ascontiguousarray(numbers).reshape(-1, math.prod(shape))
+    mean, factor = np.empty((2, len(table)))
+    y = np.empty(x.shape, numbers.dtype)
+    both = kernels.layer_norm, kernels.layer_norm_parallel
+    _run(both, table, factors, offsets, rule is _LAYER_NORM, float(eps), mean, factor, y.reshape(table.shape))
+    return record(rule, y, parents, (factors, weight is not None, mean, factor))
+
+
+def _within_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    factors, has_weight, mean, factor = node.saved
+    x = node.parents[0]
+    table = np.ascontiguousarray(x.data).reshape(-1, factors.size)
+    grad_x = np.empty(x.shape, grad.dtype)
+    sums = np.zeros((min(1 + len(table) // _BLOCKS, _BLOCKS), 2, factors.size))
+    both = kernels.layer_norm_grad, kernels.layer_norm_grad_parallel
+    g = np.ascontiguousarray(grad).reshape(table.shape)
+    _run(both, g, table, factors, node.op is _LAYER_NORM, mean, factor, grad_x.reshape(-1, factors.size), sums)
+    grad_weight, grad_bias = sums.sum(0).astype(grad.dtype)
+    return _gradients(node, grad_x, grad_weight, grad_bias, has_weight)
+
+
+#: Blocks of rows at most, and rows in a block at least. The number of cores has no say, so that it changes no result.
+_BLOCKS = 64
+
+_LAYER_NORM, _RMS_NORM = Rule("layer_norm", _within_grad, reads=(0,)), Rule("rms_norm", _within_grad, reads=(0,))
+
+
+def _parents(name: str, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> tuple[Tensor, ...]:
+    return one_dtype(name, x, *[tensor for tensor in (weight, bias) if tensor is not None])
+
+
+def _with_defaults(
+    parents: tuple[Tensor, ...], weight: Tensor | None, bias: Tensor | None, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, and weight and bias as the one-dimensional arrays that kernels take: ones and zeros where there are none.
+
+    The weight is copied, for the way back reads it, and an optimizer may have moved it by then.
+    """
+    x = parents[0].data
+    factors = np.ones(shape, x.dtype) if weight is None else parents[1].data.copy()
+    offsets = np.zeros(shape, x.dtype) if bias is None else parents[-1].data
+    return x, factors.ravel(), offsets.ravel()
+
+
+def _gradients(
+    node: Tensor, grad_x: np.ndarray, grad_weight: np.ndarray, grad_bias: np.ndarray, has_weight: bool
+) -> Gradients:
+    """Those of the parents: x, then the weight and the bias, where there are any."""
+    found = [grad_x, *([grad_weight] if has_weight else []), grad_bias][: len(node.parents)]
+    return [g.reshape(p.shape) if p.requires_grad else None for g, p in zip(found, node.parents, strict=True)]
+
+
+def _samples(x: np.ndarray) -> np.ndarray:
+    """(N, C, ...) as the table (N, C * ...)."""
+    return np.ascontiguousarray(x).reshape(len(x), -1)
+
+
+def _run(both: tuple[Callable[..., None], Callable[..., None]], x: np.ndarray, *arguments: object) -> None:
+    if x.size < threads.CHEAP:
+        both[0](x, *arguments)
+    else:
+        threads.launch(*both, x, *arguments)
