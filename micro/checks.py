@@ -616,3 +616,90 @@ def mask_shape(mask: Shape, scores: Shape) -> None:
     name = "scaled_dot_product_attention: attn_mask and scores"
     if broadcast_shape(name, mask, scores) != scores:
         raise ValueError(f"{name}: the mask has shape {mask}; it must stretch to {scores}, which is (..., L, S)")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Convolutions and pooling.
+
+
+def convolution(name: str, x: Any, weight: Any, bias: Any | None, groups: Any) -> None:
+    """x (N, C, L), weight (O, C / groups, kernel), bias (O,); for images two lengths; N may be missing."""
+    one_engine(name, weight, x, *([] if bias is None else [bias]))
+    quantities(name, x, weight, *([] if bias is None else [bias]))
+    ndim, sizes, kernel = (3, "L", "kernel") if name == "conv1d" else (4, "H, W", "kernel_h, kernel_w")
+    if len(weight.shape) != ndim or len(x.shape) not in (ndim - 1, ndim):
+        raise ValueError(
+            f"{name}: x has shape {x.shape}, weight {weight.shape}; x must be (N, C, {sizes}) or (C, {sizes}), "
+            f"and weight (O, C / groups, {kernel})"
+        )
+    if 0 in weight.shape:
+        raise ValueError(f"{name}: weight has shape {weight.shape}; each of its lengths must be at least 1")
+    if not isinstance(groups, Integral) or isinstance(groups, bool) or groups < 1:
+        raise ValueError(f"{name}: groups={groups!r}; give a whole number of at least 1")
+    channels, (outputs, inner) = x.shape[1 - ndim], weight.shape[:2]
+    if channels != inner * groups or outputs % groups:
+        raise ValueError(
+            f"{name}: x has {channels} channels (shape {x.shape}), weight has shape {weight.shape}, groups={groups}; "
+            f"weight must be (O, C / groups, {kernel}), with C the channels of x and an O that groups divides"
+        )
+    if bias is not None and bias.shape != (outputs,):
+        raise ValueError(f"{name}: bias has shape {bias.shape}, weight {weight.shape}; the bias must be ({outputs},)")
+
+
+def image(name: str, x: Any) -> None:
+    """x (N, C, H, W) or (C, H, W), with floating-point numbers."""
+    if getattr(x, "engine", None) is None:
+        raise TypeError(f"{name}: x is a {type(x).__name__}, {x!r:.80}; make it a tensor first")
+    quantities(name, x)
+    if len(x.shape) not in (3, 4) or 0 in x.shape[-2:]:
+        raise ValueError(f"{name}: x has shape {x.shape}; images (N, C, H, W), or one of them (C, H, W), are needed")
+
+
+def window_lengths(name: str, argument: str, value: Any, dims: int, least: int) -> Shape:
+    """`value` for each of the dimensions: a whole number of at least `least` for all, or one for each."""
+    many = isinstance(value, tuple | list)
+    numbers = tuple(value) if many else (value,) * dims
+    kind = "a whole number" if dims == 1 else "a whole number, or a pair of them"
+    if len(numbers) != dims or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in numbers):
+        named = ", or 'same' or 'valid'" if argument == "padding" and name.startswith("conv") else ""
+        raise TypeError(f"{name}: {argument}={value!r:.80}; give {kind}{named}")
+    if any(number < least for number in numbers):
+        raise ValueError(f"{name}: {argument}={value!r}; give at least {least}")
+    return tuple(map(int, numbers))
+
+
+def named_padding(name: str, padding: str, strides: Shape) -> None:
+    """`"same"` and `"valid"`; the first makes sense where windows move by 1."""
+    if padding not in ("same", "valid"):
+        raise ValueError(f"{name}: padding={padding!r} is unknown; use 'same', 'valid', or a number")
+    if padding == "same" and any(stride != 1 for stride in strides):
+        raise ValueError(
+            f"{name}: padding='same' needs a stride of 1, not {strides}; give the padding as a number, "
+            "half of the kernel's size"
+        )
+
+
+def windows_fit(name: str, sizes: Sequence[int], reaches: Sequence[int], paddings: Sequence[int]) -> None:
+    """At least one window fits in along each dimension; a window has the length `reach` + 1."""
+    if any(size < 1 or size + padding <= reach for size, reach, padding in zip(sizes, reaches, paddings, strict=True)):
+        window = tuple(reach + 1 for reach in reaches)
+        raise ValueError(
+            f"{name}: a window of {window} does not fit into {tuple(sizes)} with {tuple(paddings)} of padding in all; "
+            "use a smaller kernel, or more padding"
+        )
+
+
+def half_padding(name: str, paddings: Sequence[int], windows: Sequence[int]) -> None:
+    """Pooling takes no window that lies in the padding alone."""
+    if any(2 * padding > window for padding, window in zip(paddings, windows, strict=True)):
+        raise ValueError(
+            f"{name}: padding={tuple(paddings)} is more than half of the window, {tuple(windows)}; give less padding"
+        )
+
+
+def output_size(name: str, value: Any, shape: Shape) -> Shape:
+    """`value` for the rows and the columns; None is the length that x has."""
+    pair = value if isinstance(value, tuple | list) else (value, value)
+    if len(pair) == 2:
+        pair = [length if size is None else size for size, length in zip(pair, shape, strict=True)]
+    return window_lengths(name, "output_size", tuple(pair), 2, 1)

@@ -5,6 +5,7 @@ Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answ
 
 from nn.attention import MultiheadAttention
 from nn.callbacks import Callback, ClipGradNorm, ClipGradValue, Progress, Schedule
+from nn.convolution import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, Flatten, MaxPool2d, Residual
 from nn.diagnosis import Verdict, diagnose, diagnose_sweep
 from nn.dropout import Dropout
 from nn.embedding import Embedding
@@ -60,23 +61,29 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
     "Callback",
     "ClipGradNorm",
     "ClipGradValue",
+    "Conv1d",
+    "Conv2d",
     "CosineAnnealingLR",
     "DivergenceWarning",
     "Dropout",
     "Embedding",
     "Engine",
     "ExponentialLR",
+    "Flatten",
     "History",
     "LRScheduler",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LinearLR",
+    "MaxPool2d",
     "Module",
     "MultiStepLR",
     "MultiheadAttention",
@@ -87,6 +94,7 @@ __all__ = [
     "RMSprop",
     "ReLU",
     "ReduceLROnPlateau",
+    "Residual",
     "Run",
     "Schedule",
     "Sequential",

@@ -61,6 +61,35 @@ class Functional(Protocol):
         is_causal: bool = False,
         scale: float | None = None,
     ) -> Tensor: ...
+    def conv1d(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor: ...
+
+    def conv2d(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor: ...
+
+    def max_pool2d(
+        self, x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1
+    ) -> Tensor: ...
+
+    def avg_pool2d(self, x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0) -> Tensor: ...
+
+    def adaptive_avg_pool2d(self, x: Tensor, output_size: Any) -> Tensor: ...
 
     def mse_loss(self, prediction: Tensor, target: Tensor) -> Tensor: ...
 

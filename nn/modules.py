@@ -152,7 +152,36 @@ def first_parameter(model: Module) -> Tensor:
     raise ValueError(f"{type(model).__name__} has no parameters, so there is nothing to train and no engine to ask")
 
 
-class Linear(Module):
+class Affine(Module):
+    """A layer with a weight and, if `bias` says so, a bias, which begin uniform in +-1/sqrt(fan_in), as in PyTorch.
+
+    shape: of the weight; its first length is the number of outputs, and the length of the bias.
+    fan_in: the number of inputs that each output adds up.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self, shape: tuple[int, ...], fan_in: int, bias: bool, engine: Engine, seed: Seed, dtype: str | None
+    ) -> None:
+        super().__init__()
+        check_engine(engine)
+        random = generator(seed)
+        bound = 1 / math.sqrt(fan_in)
+
+        def uniform(*shape: int) -> Tensor:
+            return engine.tensor(
+                random.uniform(-bound, bound, shape), dtype or engine.default_dtype, requires_grad=True
+            )
+
+        self.register_parameter("weight", uniform(*shape))
+        self.bias = None
+        if bias:
+            self.register_parameter("bias", uniform(shape[0]))
+
+
+class Linear(Affine):
     """y = x W^T + b, for x (..., in_features) and y (..., out_features).
 
     weight (out_features, in_features) and bias (out_features,) begin uniform in +-1/sqrt(in_features), as in PyTorch.
@@ -164,9 +193,6 @@ class Linear(Module):
     dtype: `"float32"` or `"float64"`; left out, float32 on `fast`, and float64, the only one, on `micro`.
     """
 
-    weight: Tensor
-    bias: Tensor | None
-
     def __init__(
         self,
         in_features: int,
@@ -177,23 +203,10 @@ class Linear(Module):
         seed: Seed,
         dtype: str | None = None,
     ) -> None:
-        super().__init__()
-        check_engine(engine)
         for name, size in (("in_features", in_features), ("out_features", out_features)):
             check_count(f"Linear: {name}", size)
+        super().__init__((out_features, in_features), in_features, bias, engine, seed, dtype)
         self.in_features, self.out_features = in_features, out_features
-        random = generator(seed)
-        bound = 1 / math.sqrt(in_features)
-
-        def uniform(*shape: int) -> Tensor:
-            return engine.tensor(
-                random.uniform(-bound, bound, shape), dtype or engine.default_dtype, requires_grad=True
-            )
-
-        self.register_parameter("weight", uniform(out_features, in_features))
-        self.bias = None
-        if bias:
-            self.register_parameter("bias", uniform(out_features))
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}{'' if self.bias is not None else ', bias=False'}"

@@ -4,15 +4,10 @@ Each function stands above the rule that takes its gradient back. Names, argumen
 `micro.functional`, whose loops are the definition; here only speed is added.
 """
 
-from fast.functional.attention import (
-    scaled_dot_product_attention,
-)
-from fast.functional.dropout import (
-    dropout,
-)
-from fast.functional.embedding import (
-    embedding,
-)
+from fast.functional.attention import scaled_dot_product_attention
+from fast.functional.convolution import adaptive_avg_pool2d, avg_pool2d, conv1d, conv2d, max_pool2d
+from fast.functional.dropout import dropout
+from fast.functional.embedding import embedding
 from fast.functional.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -24,15 +19,8 @@ from fast.functional.losses import (
     mse_loss,
     nll_loss,
 )
-from fast.functional.normalization import (
-    batch_norm,
-    layer_norm,
-    rms_norm,
-)
-from fast.functional.products import (
-    linear,
-    matmul,
-)
+from fast.functional.normalization import batch_norm, layer_norm, rms_norm
+from fast.functional.products import linear, matmul
 from fast.functional.reductions import (
     argmax,
     argmin,
@@ -59,11 +47,4 @@ from fast.functional.shapes import (
     shares_memory,
     to,
 )
-from fast.functional.updates import (
-    adagrad_step,
-    adam_step,
-    clip_grad_norm_,
-    clip_grad_value_,
-    rmsprop_step,
-    sgd_step,
-)
+from fast.functional.updates import adagrad_step, adam_step, clip_grad_norm_, clip_grad_value_, rmsprop_step, sgd_step

@@ -7,15 +7,10 @@ gradients derived by hand, and is tested against these loops element by element.
 Shapes are written (N, C): N samples, C features or classes.
 """
 
-from micro.functional.attention import (
-    scaled_dot_product_attention,
-)
-from micro.functional.dropout import (
-    dropout,
-)
-from micro.functional.embedding import (
-    embedding,
-)
+from micro.functional.attention import scaled_dot_product_attention
+from micro.functional.convolution import adaptive_avg_pool2d, avg_pool2d, conv1d, conv2d, max_pool2d
+from micro.functional.dropout import dropout
+from micro.functional.embedding import embedding
 from micro.functional.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -27,15 +22,8 @@ from micro.functional.losses import (
     mse_loss,
     nll_loss,
 )
-from micro.functional.normalization import (
-    batch_norm,
-    layer_norm,
-    rms_norm,
-)
-from micro.functional.products import (
-    linear,
-    matmul,
-)
+from micro.functional.normalization import batch_norm, layer_norm, rms_norm
+from micro.functional.products import linear, matmul
 from micro.functional.reductions import (
     argmax,
     argmin,
@@ -62,11 +50,4 @@ from micro.functional.shapes import (
     shares_memory,
     to,
 )
-from micro.functional.updates import (
-    adagrad_step,
-    adam_step,
-    clip_grad_norm_,
-    clip_grad_value_,
-    rmsprop_step,
-    sgd_step,
-)
+from micro.functional.updates import adagrad_step, adam_step, clip_grad_norm_, clip_grad_value_, rmsprop_step, sgd_step
