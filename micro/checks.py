@@ -703,3 +703,48 @@ def output_size(name: str, value: Any, shape: Shape) -> Shape:
     if len(pair) == 2:
         pair = [length if size is None else size for size, length in zip(pair, shape, strict=True)]
     return window_lengths(name, "output_size", tuple(pair), 2, 1)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Recurrent layers.
+
+
+def recurrent(
+    name: str, gates: int, x: Any, states: Sequence[Any], weights: Sequence[Any], biases: Sequence[Any | None]
+) -> None:
+    """x (N, in) for a cell, (N, L, in) for a layer; states (N, H); weights (gates H, in), (gates H, H); two biases."""
+    given = [bias for bias in biases if bias is not None]
+    one_engine(name, weights[0], weights[1], x, *states, *given)
+    quantities(name, x, *weights, *states, *given)
+    step = name.endswith("_cell")
+    samples, inputs = x.shape[:1], x.shape[-1:]
+    features = weights[1].shape[-1:]
+    rows = tuple(gates * length for length in features)
+    expected = [samples + features] * len(states) + [rows + inputs, rows + features]
+    if len(x.shape) != (2 if step else 3) or [tensor.shape for tensor in (*states, *weights)] != expected:
+        times = f"{gates} " if gates > 1 else ""
+        raise ValueError(
+            f"{name}: x has shape {x.shape}, {_list_states(states)}, weight_ih {weights[0].shape}, weight_hh "
+            f"{weights[1].shape}; x must be {'(N, in)' if step else '(N, L, in)'}, each state (N, H), weight_ih "
+            f"({times}H, in) and weight_hh ({times}H, H)"
+        )
+    if 0 in x.shape[1:] + features:
+        raise ValueError(
+            f"{name}: x has shape {x.shape}, weight_hh {weights[1].shape}; at least one {'' if step else 'step, one '}"
+            "input and one hidden feature are needed"
+        )
+    for argument, bias in zip(("bias_ih", "bias_hh"), biases, strict=True):
+        if bias is not None and bias.shape != rows:
+            raise ValueError(
+                f"{name}: {argument} has shape {bias.shape}, weight_hh {weights[1].shape}; the bias must be {rows}"
+            )
+
+
+def _list_states(states: Sequence[Any]) -> str:
+    return ", ".join(f"{argument} {state.shape}" for argument, state in zip(("hidden", "cell"), states, strict=False))
+
+
+def nonlinearity(name: str, nonlinearity: Any) -> None:
+    """One of the two that a plain recurrent layer can have."""
+    if nonlinearity not in ("tanh", "relu"):
+        raise ValueError(f"{name}: nonlinearity={nonlinearity!r} is unknown; use 'tanh' or 'relu'")

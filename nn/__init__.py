@@ -39,6 +39,7 @@ from nn.modules import (
 )
 from nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from nn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm_, clip_grad_value_
+from nn.recurrent import GRU, LSTM, RNN, GRUCell, LastStep, LSTMCell, RNNCell
 from nn.schedules import (
     CosineAnnealingLR,
     ExponentialLR,
@@ -56,7 +57,10 @@ from nn.weights import load_weights, save_weights
 __all__ = [
     "ACTIVATIONS",
     "GELU",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adagrad",
     "Adam",
@@ -77,8 +81,11 @@ __all__ = [
     "Engine",
     "ExponentialLR",
     "Flatten",
+    "GRUCell",
     "History",
     "LRScheduler",
+    "LSTMCell",
+    "LastStep",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -92,6 +99,7 @@ __all__ = [
     "Progress",
     "RMSNorm",
     "RMSprop",
+    "RNNCell",
     "ReLU",
     "ReduceLROnPlateau",
     "Residual",

@@ -91,6 +91,70 @@ class Functional(Protocol):
 
     def adaptive_avg_pool2d(self, x: Tensor, output_size: Any) -> Tensor: ...
 
+    def rnn_cell(
+        self,
+        x: Tensor,
+        hidden: Tensor,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor | None = None,
+        bias_hh: Tensor | None = None,
+        nonlinearity: str = "tanh",
+    ) -> Tensor: ...
+
+    def lstm_cell(
+        self,
+        x: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor | None = None,
+        bias_hh: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]: ...
+
+    def gru_cell(
+        self,
+        x: Tensor,
+        hidden: Tensor,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor | None = None,
+        bias_hh: Tensor | None = None,
+    ) -> Tensor: ...
+
+    def rnn(
+        self,
+        x: Tensor,
+        hidden: Tensor,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor | None = None,
+        bias_hh: Tensor | None = None,
+        nonlinearity: str = "tanh",
+    ) -> Tensor: ...
+
+    def lstm(
+        self,
+        x: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor | None = None,
+        bias_hh: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]: ...
+
+    def gru(
+        self,
+        x: Tensor,
+        hidden: Tensor,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor | None = None,
+        bias_hh: Tensor | None = None,
+    ) -> Tensor: ...
+
     def mse_loss(self, prediction: Tensor, target: Tensor) -> Tensor: ...
 
     def l1_loss(self, prediction: Tensor, target: Tensor) -> Tensor: ...

@@ -21,6 +21,7 @@ from fast.functional.losses import (
 )
 from fast.functional.normalization import batch_norm, layer_norm, rms_norm
 from fast.functional.products import linear, matmul
+from fast.functional.recurrent import gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
 from fast.functional.reductions import (
     argmax,
     argmin,

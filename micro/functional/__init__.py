@@ -24,6 +24,7 @@ from micro.functional.losses import (
 )
 from micro.functional.normalization import batch_norm, layer_norm, rms_norm
 from micro.functional.products import linear, matmul
+from micro.functional.recurrent import gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
 from micro.functional.reductions import (
     argmax,
     argmin,
