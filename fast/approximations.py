@@ -43,7 +43,7 @@ differ between processors; the largest errors hold with and without it.
 The numbers in the polynomials and fractions are minimax fits made for this file (exchange algorithm of Remez;
 reweighted least squares for the fractions); the relative error left by the fit stands beside them.
 
-The second half of the file offers each function under one name for all types: `_exp(x)` in a kernel is `exp32(x)` where
+The second half of the file offers each function under one name for all types: `exp(x)` in a kernel is `exp32(x)` where
 x is a float32, and `math.exp(x)` elsewhere. Which one is decided while the kernel is compiled.
 """
 
@@ -273,15 +273,15 @@ def _by_type(single, double):
     return function
 
 
-_exp = _by_type(exp32, lambda x: math.exp(x))
-_tanh = _by_type(tanh32, lambda x: math.tanh(x))
-_sigmoid = _by_type(sigmoid32, lambda x: (1.0 if x >= 0.0 else math.exp(x)) / (1.0 + math.exp(-math.fabs(x))))
-_silu = _by_type(silu32, lambda x: x * ((1.0 if x >= 0.0 else math.exp(x)) / (1.0 + math.exp(-math.fabs(x)))))
-_softplus = _by_type(softplus32, lambda x: (0.0 if x <= 0.0 else x) + math.log1p(math.exp(-math.fabs(x))))
-_cdf = _by_type(cdf32, lambda x: 0.5 * math.erfc(-x / math.sqrt(2.0)))
-_pdf = _by_type(pdf32, lambda x: math.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi))
-_gelu = _by_type(gelu32, lambda x: x * (0.5 * math.erfc(-x / math.sqrt(2.0))))
-_gelu_slope = _by_type(
+exp = _by_type(exp32, lambda x: math.exp(x))
+tanh = _by_type(tanh32, lambda x: math.tanh(x))
+sigmoid = _by_type(sigmoid32, lambda x: (1.0 if x >= 0.0 else math.exp(x)) / (1.0 + math.exp(-math.fabs(x))))
+silu = _by_type(silu32, lambda x: x * ((1.0 if x >= 0.0 else math.exp(x)) / (1.0 + math.exp(-math.fabs(x)))))
+softplus = _by_type(softplus32, lambda x: (0.0 if x <= 0.0 else x) + math.log1p(math.exp(-math.fabs(x))))
+cdf = _by_type(cdf32, lambda x: 0.5 * math.erfc(-x / math.sqrt(2.0)))
+pdf = _by_type(pdf32, lambda x: math.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi))
+gelu = _by_type(gelu32, lambda x: x * (0.5 * math.erfc(-x / math.sqrt(2.0))))
+gelu_slope = _by_type(
     gelu_slope32,
     lambda x: 0.5 * math.erfc(-x / math.sqrt(2.0)) + x * (math.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)),
 )

@@ -6,6 +6,9 @@ Why generated files and not kernels made while the program runs: Numba keeps com
 that stand in a file, and it does not notice when a function that a kernel calls has changed in another file. A plain
 module with the formula written out in it is cached, and is compiled again when the formula changes.
 
+What `approximations.py` offers is too long to be written out wherever it is used. The kernel modules that import it
+bear a stamp of its text instead, kept true here, so that they change when it does.
+
 Each row of `micro.ops.OPS` becomes one kernel for the result and one for each slope. Every target writes the same
 loops in its own frame; `TARGETS` lists them.
 """
@@ -14,6 +17,8 @@ from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +53,12 @@ All arrays are one-dimensional, contiguous, and of one length and one type.
 import math
 
 import numpy as np
-from numba import {names}, types
-from numba.extending import overload, register_jitable
+from numba import {names}
+
+from fast import approximations
+
+# Numba does not see that a function of another file has changed. This line does change with it (`make generate`).
+{stamp}
 
 _abs = abs  # the kernel of that name hides Python's
 '''
@@ -57,13 +66,13 @@ _abs = abs  # the kernel of that name hides Python's
 TARGETS = (
     Target(
         file="elementwise.py",
-        header=_HEADER.format(what="each on one core", names="njit"),
+        header=_HEADER.format(what="each on one core", names="njit", stamp="{stamp}"),
         decorator='@njit(cache=True, nogil=True, error_model="numpy")',
         loop=("for i in range(y.size):",),
     ),
     Target(
         file="elementwise_parallel.py",
-        header=_HEADER.format(what="each on all cores", names="njit, prange"),
+        header=_HEADER.format(what="each on all cores", names="njit, prange", stamp="{stamp}"),
         decorator='@njit(cache=True, nogil=True, error_model="numpy", parallel=True)',
         loop=("for i in prange(y.size):",),
     ),
@@ -76,11 +85,7 @@ _WORDS = {
     "round": "np.rint",
     "floor": "np.floor",
     "ceil": "np.ceil",
-    "exp": "_exp",
-    "tanh": "_tanh",
-    "sigmoid": "_sigmoid",
-    "cdf": "_cdf",
-    "pdf": "_pdf",
+    **{word: f"approximations.{word}" for word in ("exp", "tanh", "sigmoid", "cdf", "pdf")},
 }
 
 
@@ -129,21 +134,32 @@ def _kernels(target: Target, op: Op) -> list[str]:
 def module_text(target: Target) -> str:
     """The whole text of a target's module."""
     kernels = [kernel for op in OPS.values() for kernel in _kernels(target, op)]
-    functions = APPROXIMATIONS.read_text().partition("overload, register_jitable\n")[2].strip("\n")
-    return "\n\n\n".join([target.header.rstrip("\n"), functions, *kernels]) + "\n"
+    return "\n\n\n".join([target.header.replace("{stamp}", _stamp()).rstrip("\n"), *kernels]) + "\n"
+
+
+def _stamp() -> str:
+    return f'APPROXIMATIONS = "{hashlib.sha256(APPROXIMATIONS.read_bytes()).hexdigest()[:16]}"'
+
+
+def texts() -> dict[Path, str]:
+    """Every file that is written or stamped here, and what it should hold."""
+    generated = {KERNELS / target.file: module_text(target) for target in TARGETS}
+    others = {path: path.read_text() for path in sorted(KERNELS.glob("*.py")) if path not in generated}
+    return generated | {path: _STAMP.sub(_stamp(), text) for path, text in others.items() if _STAMP.search(text)}
+
+
+_STAMP = re.compile('^APPROXIMATIONS = ".*"$', re.MULTILINE)
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python fast/generate.py", description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not up to date")
     check = parser.parse_args(arguments).check
-    stale = [t for t in TARGETS if not (KERNELS / t.file).is_file() or (KERNELS / t.file).read_text() != module_text(t)]
-    for target in stale:
+    stale = {path: text for path, text in texts().items() if not path.is_file() or path.read_text() != text}
+    for path, text in stale.items():
         if not check:
-            (KERNELS / target.file).write_text(module_text(target))
-        print(
-            f"{KERNELS / target.file}: {'not up to date; run `make generate`' if check else 'written'}", file=sys.stderr
-        )
+            path.write_text(text)
+        print(f"{path}: {'not up to date; run `make generate`' if check else 'written'}", file=sys.stderr)
     return 1 if check and stale else 0
 
 

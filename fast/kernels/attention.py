@@ -9,6 +9,11 @@ import math
 import numpy as np
 from numba import njit, prange
 
+from fast import approximations
+
+# Numba does not see that a function of another file has changed. This line does change with it (`make generate`).
+APPROXIMATIONS = "3dce95fbe08e1721"
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def attention(query, key, value, mask, causal, scale, weights, y):
@@ -63,7 +68,8 @@ def _softmax(row, mask, scale, length):
         length = 0
     total = 0.0
     for s in range(length):
-        row[s] = math.exp(row[s] - largest)
+        row[s] = approximations.exp(row[s] - largest)
+    for s in range(length):
         total += row[s]
     share = number(1 / total)
     for s in range(length):

@@ -10,6 +10,11 @@ import math
 import numpy as np
 from numba import njit
 
+from fast import approximations
+
+# Numba does not see that a function of another file has changed. This line does change with it (`make generate`).
+APPROXIMATIONS = "3dce95fbe08e1721"
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def mse_loss(prediction, target, grad):
@@ -142,7 +147,8 @@ def cross_entropy(logits, labels, grad, smoothing):
         largest = logits[n].max()
         powers = number(0)
         for c in range(classes):
-            grad[n, c] = math.exp(logits[n, c] - largest)
+            grad[n, c] = approximations.exp(logits[n, c] - largest)
+        for c in range(classes):
             powers += grad[n, c]
         total += math.log(powers) + largest - (1 - smoothing) * logits[n, label]
         if smoothing != 0:

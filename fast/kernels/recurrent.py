@@ -17,11 +17,13 @@ a few columns as with a few rows, and every gate of a block is one piece of memo
     outputs (N, L, H), or (N, L + 1, H) for an LSTM, with the last cell state at the end; kept: see `_kept_of`.
 """
 
-import math
-
 import numpy as np
-from numba import njit, prange, types
-from numba.extending import overload
+from numba import njit, prange
+
+from fast import approximations
+
+# Numba does not see that a function of another file has changed. This line does change with it (`make generate`).
+APPROXIMATIONS = "3dce95fbe08e1721"
 
 #: The kinds of cells.
 TANH, RELU, LSTM, GRU = 0, 1, 2, 3
@@ -332,81 +334,15 @@ def _tanh_grad(grad, factor, y, result):
         result[k] = grad[k] * factor[k] * (one - y[k] * y[k])
 
 
-# ----------------------------------------------------------------------------------------------------------------------
-# Activations: in float64 those of the C library; in float32 polynomials without branches, which vectorise (0.4 ns
-# instead of 13) and are right to 2 units in the last place. Constants from Cephes (expf, tanhf).
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sigmoid_all(y):
     """y[k] = sigmoid(y[k])."""
     for k in range(y.size):
-        y[k] = _sigmoid(y[k])
+        y[k] = approximations.sigmoid(y[k])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _tanh_all(y):
     """y[k] = tanh(y[k])."""
     for k in range(y.size):
-        y[k] = _tanh(y[k])
-
-
-def _sigmoid(x):
-    """1 / (1 + exp(-x)); the exponential is taken of negative numbers only, so that it is never too large."""
-    raise NotImplementedError("for kernels only")
-
-
-def _tanh(x):
-    """tanh(x)."""
-    raise NotImplementedError("for kernels only")
-
-
-@overload(_sigmoid)
-def _sigmoid_of(x):
-    def double(x):
-        power = math.exp(-abs(x))
-        return (1.0 if x >= 0.0 else power) / (1.0 + power)
-
-    def single(x):
-        one = np.float32(1)
-        power = _power(-abs(x))
-        return (one if x >= np.float32(0) else power) / (one + power)
-
-    return single if x == types.float32 else double
-
-
-@overload(_tanh)
-def _tanh_of(x):
-    def double(x):
-        return math.tanh(x)
-
-    def single(x):
-        one, size = np.float32(1), abs(x)
-        power = _power(np.float32(-2) * size)
-        far = (one - power) / (one + power)
-        s = x * x
-        p = np.float32(-5.70498872745e-3)
-        p = p * s + np.float32(2.06390887954e-2)
-        p = p * s + np.float32(-5.37397155531e-2)
-        p = p * s + np.float32(1.33314422036e-1)
-        p = p * s + np.float32(-3.33332819422e-1)
-        near = p * s * x + x
-        return near if size < np.float32(0.625) else (-far if x < np.float32(0) else far)
-
-    return single if x == types.float32 else double
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _power(x):
-    """exp(x) for x <= 0 in float32, as 2^n * exp(r) with |r| <= log(2) / 2; it goes down to exp(-87)."""
-    x = np.float32(-87) if x < np.float32(-87) else x
-    n = np.floor(x * np.float32(1.44269504088896341) + np.float32(0.5))
-    r = x - n * np.float32(0.693359375) - n * np.float32(-2.12194440e-4)
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + np.float32(5.0000001201e-1)
-    p = p * r * r + r + np.float32(1)
-    return p * np.int32((np.int32(n) + 127) << 23).view(np.float32)
+        y[k] = approximations.tanh(y[k])
