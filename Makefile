@@ -71,6 +71,7 @@ generate: $(VENV)/.base  ## write the elementwise kernels from the table of oper
 
 figures: $(VENV)/.base  ## draw the pictures that the README shows (in docs/)
 	$(RUN) tutorials/01_two_engines.py --figures docs
+	$(RUN) tutorials/02_inside_the_fast_engine.py --figures docs
 
 bench: $(VENV)/.test  ## compare a training step with micrograd's
 	$(RUN) benchmarks/micro_step.py
