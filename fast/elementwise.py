@@ -7,7 +7,7 @@ gradients are summed back (`unbroadcast`) after it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,14 +17,13 @@ from fast.kernels import elementwise_parallel as parallel
 from micro import checks
 from micro.ops import FUNCTIONS, OPS, Op
 
-Kernel = Callable[..., None]
-#: The kernel for one core, the one for all cores, and the number of elements from which it pays to use all.
-Plan = tuple[Kernel, Kernel, int]
+#: A kernel for one core and one for all, and the number of elements from which it pays to use all.
+Plan = tuple[threads.Kernels, int]
 
 
 def _plan(name: str, formula: str) -> Plan:
     costly = any(word in formula for word in _COSTLY_WORDS)
-    return getattr(serial, name), getattr(parallel, name), threads.COSTLY if costly else threads.CHEAP
+    return (getattr(serial, name), getattr(parallel, name)), threads.COSTLY if costly else threads.CHEAP
 
 
 _COSTLY_WORDS = {"**", *(f"{name}(" for name in FUNCTIONS if name != "abs")}
@@ -42,7 +41,8 @@ def forward(op: Op, arguments: Sequence[np.ndarray]) -> np.ndarray:
             shape = checks.broadcast_shape(op.symbol, *[argument.shape for argument in arguments])
             break
     y = np.empty(shape, arguments[0].dtype)
-    _run(_FORWARD[op.name], *[_stretch(argument, shape) for argument in arguments], y.ravel())
+    kernels, threshold = _FORWARD[op.name]
+    threads.run(kernels, y.size, threshold, *[_stretch(argument, shape) for argument in arguments], y.ravel())
     return y
 
 
@@ -52,11 +52,11 @@ def backward(
     """For each argument, where `needed`, the gradient `grad` times the slope, in the argument's own shape."""
     flat = [_stretch(array, y.shape) for array in (grad, *arguments, y)]
     gradients: list[np.ndarray | None] = []
-    for argument, plan, wanted in zip(arguments, _SLOPES[op.name], needed, strict=True):
+    for argument, (kernels, threshold), wanted in zip(arguments, _SLOPES[op.name], needed, strict=True):
         result = None
         if wanted:
             result = np.empty(y.shape, y.dtype)
-            _run(plan, *flat, result.ravel())
+            threads.run(kernels, y.size, threshold, *flat, result.ravel())
             result = unbroadcast(result, argument.shape)
         gradients.append(result)
     return gradients
@@ -87,11 +87,3 @@ def _stretch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if array.size == 1:  # a plain number, usually; quicker than the general case
         return np.full(math.prod(shape), array.item(), array.dtype)
     return np.broadcast_to(array, shape).ravel()
-
-
-def _run(plan: Plan, *arrays: np.ndarray) -> None:
-    on_one_core, on_all, threshold = plan
-    if arrays[0].size < threshold:
-        on_one_core(*arrays)
-    else:
-        threads.launch(on_one_core, on_all, *arrays)

@@ -22,6 +22,9 @@ from typing import Any
 import numba
 from threadpoolctl import LibController, ThreadpoolController
 
+#: Two versions of one kernel: for one core, and for all.
+Kernels = tuple[Callable[..., Any], Callable[..., Any]]
+
 #: Elements from which a loop of plain arithmetic, or of exponentials and the like, is worth starting on all cores.
 CHEAP, COSTLY = 1 << 16, 1 << 13
 #: Multiplications from which a matrix product is; the number from which OpenBLAS would use its own threads.
@@ -31,17 +34,22 @@ _lock = threading.Lock()
 _forked = False  # whether this process was forked
 
 
-def launch(serial: Callable[..., Any], parallel: Callable[..., Any], *arguments: Any) -> Any:
-    """Call `parallel` with `arguments`, or `serial` where that would not be safe."""
-    if _forked:
+def run(kernels: Kernels, work: int, threshold: int, *arguments: Any) -> Any:
+    """Call the kernel for one core, or from `threshold` of `work` on the one for all cores, where that is safe."""
+    serial, parallel = kernels
+    if work < threshold or _forked:
         return serial(*arguments)
     with _lock:
         return parallel(*arguments)
 
 
-def launch_product(serial: Callable[..., Any], parallel: Callable[..., Any], *arguments: Any) -> Any:
-    """`launch` for kernels that call BLAS; `parallel` is told first in how many blocks to cut its work."""
-    if _forked:
+def run_product(kernels: Kernels, work: int, *arguments: Any) -> Any:
+    """`run` for kernels that call BLAS; the parallel one is told first in how many blocks to cut its work.
+
+    work: how many multiplications there are.
+    """
+    serial, parallel = kernels
+    if work <= PRODUCT or _forked:
         return serial(*arguments)
     with _lock, _one_blas_thread():
         return parallel(numba.get_num_threads(), *arguments)

@@ -10,8 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from nn.data import check_count, generator
 from nn.engine import Engine, Tensor, check_engine
 from nn.modules import Module, Seed
@@ -74,7 +72,7 @@ class _Recurrent(Module):
             )
         wanted = (shape[0], self.hidden_size) if len(lengths) == 1 else (len(self.layers), shape[0], self.hidden_size)
         if state is None:
-            return [self.engine.tensor(np.zeros(wanted), getattr(self, self._parameters[0]).dtype)] * self.states
+            return [self.engine.zeros(wanted, dtype=getattr(self, self._parameters[0]).dtype)] * self.states
         tensors = [state] if self.states == 1 else list(state)
         shapes = [getattr(tensor, "shape", None) for tensor in tensors]
         if shapes != [wanted] * self.states:
@@ -203,8 +201,6 @@ class _Layers(_Recurrent):
         dtype: str | None,
     ) -> None:
         check_count(f"{type(self).__name__}: num_layers", num_layers)
-        if not batch_first:
-            raise ValueError(f"{type(self).__name__}: batch_first=False is not offered; give (N, L, features)")
         layers = [f"_l{number}" for number in range(num_layers)]
         super().__init__(input_size, hidden_size, bias, layers, engine, seed, dtype)
         self.num_layers, self.batch_first = num_layers, batch_first
@@ -213,29 +209,20 @@ class _Layers(_Recurrent):
         return super().extra_repr() + (f", num_layers={self.num_layers}" if self.num_layers > 1 else "")
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        if not self.batch_first and x.ndim == 3:
+            x = x.transpose(0, 1)
         starts = self.begin(x, state, "N", "L")
         ends = []
         for number, layer in enumerate(self.layers):
             x, *end = self.run(x, [start[number] for start in starts], self.weights(layer))
             ends.append(end)
-        last = [_stack(tensors) for tensors in zip(*ends, strict=True)]
-        return x, last[0] if self.states == 1 else tuple(last)
+        last = [self.engine.stack(tensors) for tensors in zip(*ends, strict=True)]
+        outputs = x if self.batch_first else x.transpose(0, 1)
+        return outputs, last[0] if self.states == 1 else tuple(last)
 
     def run(self, x: Tensor, state: Sequence[Tensor], weights: dict[str, Any]) -> tuple[Tensor, ...]:
         """One layer: its hidden states (N, L, H) after every step, and the tensors of its state after the last."""
         raise NotImplementedError
-
-
-def _stack(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors of one shape, one after another along a new first dimension."""
-    rows = [tensor.reshape(1, *tensor.shape) for tensor in tensors]
-    if len(rows) == 1:
-        return rows[0]
-    places = np.eye(len(rows)).reshape(len(rows), -1, *[1] * len(tensors[0].shape))
-    total = 0.0
-    for row, place in zip(rows, places, strict=True):
-        total = total + row * row.engine.tensor(place, row.dtype)
-    return total
 
 
 class RNN(_Layers):
@@ -250,7 +237,7 @@ class RNN(_Layers):
     num_layers: how many layers.
     nonlinearity: `"tanh"` or `"relu"`.
     bias: whether there are biases.
-    batch_first: True, unlike PyTorch's default: x is (N, L, input_size). False is refused.
+    batch_first: True, unlike PyTorch's default: x and outputs are (N, L, ...). With False they are (L, N, ...).
     engine, seed, dtype: see `Linear`.
     """
 
@@ -287,7 +274,7 @@ class LSTM(_Layers):
 
     num_layers: how many layers.
     bias: whether there are biases.
-    batch_first: True, unlike PyTorch's default: x is (N, L, input_size). False is refused.
+    batch_first: True, unlike PyTorch's default: x and outputs are (N, L, ...). With False they are (L, N, ...).
     engine, seed, dtype: see `Linear`.
     """
 
@@ -324,7 +311,7 @@ class GRU(_Layers):
 
     num_layers: how many layers.
     bias: whether there are biases.
-    batch_first: True, unlike PyTorch's default: x is (N, L, input_size). False is refused.
+    batch_first: True, unlike PyTorch's default: x and outputs are (N, L, ...). With False they are (L, N, ...).
     engine, seed, dtype: see `Linear`.
     """
 

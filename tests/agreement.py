@@ -44,6 +44,22 @@ def on_all_cores(monkeypatch, yes=True):
         monkeypatch.setattr(threads, name, -1 if yes else 1 << 60)
 
 
+def count_launches(monkeypatch):
+    """A list that grows by one with every kernel that is started on all cores."""
+    started, lock = [], threads._lock
+
+    class Watched:
+        def __enter__(self):
+            started.append(1)
+            return lock.__enter__()
+
+        def __exit__(self, *problem):
+            return lock.__exit__(*problem)
+
+    monkeypatch.setattr(threads, "_lock", Watched())
+    return started
+
+
 def against_torch(torch, function, reference, arrays, rtol=1e-10):
     """Results and gradients of `fast` in float64 are those of PyTorch."""
     ours = [fast.tensor(array, requires_grad=array.dtype.kind == "f") for array in arrays]

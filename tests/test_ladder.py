@@ -22,7 +22,7 @@ RUNGS = {
     "tiled_parallel": lambda a, b, c: ladder.tiled_parallel(numba.get_num_threads(), a, b, c),
     "tiled_parallel, 5 blocks": lambda a, b, c: ladder.tiled_parallel(5, a, b, c),
     "blas": ladder.blas,
-    "blas_parallel": lambda a, b, c: threads.launch_product(ladder.blas, ladder.blas_parallel, a, b, c),
+    "blas_parallel": lambda a, b, c: threads.run_product((ladder.blas, ladder.blas_parallel), 1 << 40, a, b, c),
 }
 # (N, K, M): one, odd, prime, smaller and larger than a block of four, on the edges of a tile and beyond them
 SHAPES = [

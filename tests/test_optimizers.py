@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from agreement import count_launches
 
 import fast
 import micro
 import nn
-from fast import threads
 from fast.functional import updates
 from fast.kernels import updates as kernels
 
@@ -91,9 +91,7 @@ def test_every_step_is_pytorchs(engine, name, settings, dtype):
 @pytest.mark.parametrize("size", [updates.LARGE - 1, updates.LARGE, updates.LARGE + kernels.BLOCK + 17])
 @pytest.mark.parametrize(("name", "settings"), SETTINGS, ids=NAMES)
 def test_large_parameters_move_on_all_cores_as_small_ones_on_one(monkeypatch, name, settings, size):
-    launched = []
-    original = threads.launch
-    monkeypatch.setattr(threads, "launch", lambda *arguments: launched.append(1) or original(*arguments))
+    launched = count_launches(monkeypatch)
     whole = path(fast, name, settings, steps=3, shapes=[(size,)])
     expected = 3 if size >= updates.LARGE else 0
     assert len(launched) == expected

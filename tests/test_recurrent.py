@@ -287,6 +287,20 @@ def test_unknown_nonlinearity_is_refused(engine, name):
         getattr(nn, {"rnn": "RNN", "rnn_cell": "RNNCell"}[name])(1, 1, nonlinearity="sine", engine=engine, seed=0)
 
 
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_steps_may_come_before_samples(engine, name):
+    x = engine.tensor(X[:3].tolist(), "float64")
+    first, other = [
+        getattr(nn, name)(2, 3, num_layers=2, batch_first=batch_first, engine=engine, seed=0, dtype="float64")
+        for batch_first in (True, False)
+    ]
+    (outputs, state), (turned, same) = first(x), other(x.transpose(0, 1))
+    np.testing.assert_array_equal(np.asarray(turned.transpose(0, 1)), np.asarray(outputs))
+    for mine, theirs in zip(*[part if isinstance(part, tuple) else (part,) for part in (state, same)], strict=True):
+        assert mine.shape == (2, 3, 3)
+        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs))
+
+
 def test_modules_refuse_what_they_cannot_read(engine):
     x = engine.tensor(X[:2].tolist(), "float64")
     lstm = nn.LSTM(2, 3, engine=engine, seed=0, dtype="float64")
@@ -296,8 +310,6 @@ def test_modules_refuse_what_they_cannot_read(engine):
         lstm(x, (x, x))
     with pytest.raises(ValueError, match=r"RNNCell: the input has shape \(2, 4, 2\); .*\(N, 2\)"):
         nn.RNNCell(2, 3, engine=engine, seed=0)(x)
-    with pytest.raises(ValueError, match="batch_first=False"):
-        nn.GRU(2, 3, batch_first=False, engine=engine, seed=0)
     with pytest.raises((TypeError, ValueError), match="num_layers"):
         nn.GRU(2, 3, num_layers=0, engine=engine, seed=0)
 

@@ -107,7 +107,7 @@ def blas(a, b, c):
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def blas_parallel(blocks, a, b, c):
-    """`blas`, each thread with its block of rows; BLAS itself should use one thread (`fast.threads.launch_product`)."""
+    """`blas`, each thread with its block of rows; BLAS itself should use one thread (`fast.threads.run_product`)."""
     rows = a.shape[0]
     for block in prange(blocks):
         start, stop = rows * block // blocks, rows * (block + 1) // blocks

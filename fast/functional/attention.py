@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -44,7 +43,7 @@ def scaled_dot_product_attention(
     weights = np.empty((len(arrays[0]), *shape[-2:]), number)
     y = np.empty((*shape[:-1], value.shape[-1]), number)
     both = kernels.attention, kernels.attention_parallel
-    _run(both, weights.size * y.shape[-1], *arrays, mask, is_causal, factor, weights, _places(y))
+    threads.run_product(both, _work(weights, y.shape[-1]), *arrays, mask, is_causal, factor, weights, _places(y))
     return record(_ATTENTION, y, parents, saved=(factor, weights))
 
 
@@ -54,7 +53,7 @@ def _attention_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     wanted = [parent.requires_grad for parent in node.parents]
     gradients = [np.empty_like(array if want else array[:0]) for array, want in zip(arrays, wanted, strict=True)]
     both = kernels.attention_grad, kernels.attention_grad_parallel
-    _run(both, weights.size * grad.shape[-1], _places(grad), *arrays, factor, weights, *gradients)
+    threads.run_product(both, _work(weights, grad.shape[-1]), _places(grad), *arrays, factor, weights, *gradients)
     return [g.reshape(p.shape) if p.requires_grad else None for g, p in zip(gradients, node.parents, strict=True)]
 
 
@@ -81,10 +80,6 @@ def _places(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
 
 
-def _run(both: tuple[Callable[..., None], Callable[..., None]], work: int, first: np.ndarray, *rest: Any) -> None:
-    """A single place is left to BLAS's own threads."""
-    serial, parallel = both
-    if work <= threads.PRODUCT or len(first) == 1:
-        serial(first, *rest)
-    else:
-        threads.launch_product(serial, parallel, first, *rest)
+def _work(weights: np.ndarray, features: int) -> int:
+    """How many multiplications to share out; none for a single place, which is left to BLAS's own threads."""
+    return weights.size * features if len(weights) > 1 else 0

@@ -6,8 +6,7 @@ for an image counts for both of its dimensions, a pair is (for the rows, for the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -71,7 +70,7 @@ def _convolution(
     offset = np.ascontiguousarray(parents[2].data) if bias is not None else np.zeros(outputs, y.dtype)
     both = kernels.conv2d, kernels.conv2d_parallel
     work = y.size * weight.data[0].size
-    _run_product(both, work, images, _matrices(weight.data, groups), offset, rows, columns, y)
+    threads.run_product(both, work, images, _matrices(weight.data, groups), offset, rows, columns, y)
     shape = (*x.shape[: -1 - len(found)], outputs, *[one.positions for one in found])
     return record(rule, y.reshape(shape), parents, saved=(rows, columns, groups))
 
@@ -87,7 +86,7 @@ def _convolution_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     both = kernels.conv2d_grad, kernels.conv2d_grad_parallel
     grads = np.ascontiguousarray(grad).reshape(-1, weight.shape[0], rows.positions, columns.positions)
     work = grad.size * inner
-    _run_product(both, work, grads, images, matrices, rows, columns, grad_x, grad_weight, grad_bias)
+    threads.run_product(both, work, grads, images, matrices, rows, columns, grad_x, grad_weight, grad_bias)
     return (
         grad_x.reshape(x.shape) if x.requires_grad else None,
         grad_weight.transpose(0, 2, 1).astype(grad.dtype).reshape(weight.shape) if weight.requires_grad else None,
@@ -112,14 +111,6 @@ def _matrices(weight: np.ndarray, groups: int) -> np.ndarray:
     return np.ascontiguousarray(weight).reshape(groups, weight.shape[0] // groups, -1)
 
 
-def _run_product(kernels: tuple[Callable, Callable], work: int, *arguments: Any) -> None:
-    serial, parallel = kernels
-    if work <= threads.PRODUCT:
-        serial(*arguments)
-    else:
-        threads.launch_product(serial, parallel, *arguments)
-
-
 def max_pool2d(
     x: Tensor, kernel_size: Lengths, stride: Lengths | None = None, padding: Lengths = 0, dilation: Lengths = 1
 ) -> Tensor:
@@ -131,21 +122,15 @@ def max_pool2d(
     rows, columns = pooling_windows("max_pool2d", x.shape[-2:], kernel_size, stride, padding, dilation)
     y = np.empty((*x.shape[:-2], rows.positions, columns.positions), x.data.dtype)
     places = np.empty(y.shape, np.int32)
-    _run(
-        (kernels.max_pool, kernels.max_pool_parallel),
-        x.data.size,
-        _planes(x.data),
-        rows,
-        columns,
-        *map(_planes, (y, places)),
-    )
+    both = kernels.max_pool, kernels.max_pool_parallel
+    threads.run(both, x.data.size, threads.COSTLY, _planes(x.data), rows, columns, _planes(y), _planes(places))
     return record(_MAX_POOL, y, (x,), saved=places)
 
 
 def _max_pool_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     grad_x = np.zeros(node.parents[0].shape, grad.dtype)
     arrays = [np.ascontiguousarray(a).reshape(-1, a.shape[-2] * a.shape[-1]) for a in (grad, node.saved, grad_x)]
-    _run((kernels.max_pool_grad, kernels.max_pool_grad_parallel), grad_x.size, *arrays)
+    threads.run((kernels.max_pool_grad, kernels.max_pool_grad_parallel), grad_x.size, threads.COSTLY, *arrays)
     return (grad_x,)
 
 
@@ -180,14 +165,22 @@ def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None] | Non
 
 def _average(rule: Rule, x: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
     y = np.empty((*x.shape[:-2], rows.shape[1], columns.shape[1]), x.data.dtype)
-    _run((kernels.avg_pool, kernels.avg_pool_parallel), x.data.size, _planes(x.data), rows, columns, _planes(y))
+    threads.run(
+        (kernels.avg_pool, kernels.avg_pool_parallel),
+        x.data.size,
+        threads.COSTLY,
+        _planes(x.data),
+        rows,
+        columns,
+        _planes(y),
+    )
     return record(rule, y, (x,), saved=(rows, columns))
 
 
 def _average_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     grad_x = np.zeros(node.parents[0].shape, grad.dtype)
     both = kernels.avg_pool_grad, kernels.avg_pool_grad_parallel
-    _run(both, grad_x.size, _planes(grad), *node.saved, _planes(grad_x))
+    threads.run(both, grad_x.size, threads.COSTLY, _planes(grad), *node.saved, _planes(grad_x))
     return (grad_x,)
 
 
@@ -197,11 +190,3 @@ _AVG_POOL, _ADAPTIVE = [Rule(name, _average_grad, reads=()) for name in ("avg_po
 def _planes(x: np.ndarray) -> np.ndarray:
     """The images of all samples and channels, one after another, (P, H, W)."""
     return np.ascontiguousarray(x).reshape(-1, *x.shape[-2:])
-
-
-def _run(kernels: tuple[Callable, Callable], work: int, *arguments: Any) -> None:
-    serial, parallel = kernels
-    if work < threads.COSTLY:
-        serial(*arguments)
-    else:
-        threads.launch(serial, parallel, *arguments)

@@ -38,9 +38,7 @@ _DROPOUT = Rule("dropout", _dropout_grad, reads=())
 def _drop(x: np.ndarray, seed: np.uint64, p: float) -> np.ndarray:
     y = np.empty(x.shape, x.dtype)
     limit = np.uint64(math.ceil(p * 2**53))  # z / 2^53 < p, in whole numbers
-    arguments = flat(x), seed, limit, 0.0 if p == 1 else 1 / (1 - p), flat(y)
-    if x.size < threads.CHEAP:
-        kernels.dropout(*arguments)
-    else:
-        threads.launch(kernels.dropout, kernels.dropout_parallel, *arguments)
+    scale = 0.0 if p == 1 else 1 / (1 - p)
+    both = kernels.dropout, kernels.dropout_parallel
+    threads.run(both, x.size, threads.CHEAP, flat(x), seed, limit, scale, flat(y))
     return y

@@ -27,11 +27,8 @@ def embedding(indices: Tensor, weight: Tensor) -> Tensor:
 
 def _embedding_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     grad_weight = np.empty(node.parents[0].shape, grad.dtype)
-    arguments = rows(grad), node.saved, grad_weight
-    if grad.size < threads.CHEAP:
-        kernels.embedding_grad(*arguments)
-    else:
-        threads.launch(kernels.embedding_grad, kernels.embedding_grad_parallel, *arguments)
+    both = kernels.embedding_grad, kernels.embedding_grad_parallel
+    threads.run(both, grad.size, threads.CHEAP, rows(grad), node.saved, grad_weight)
     return (grad_weight,)
 
 

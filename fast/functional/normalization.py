@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,7 +38,19 @@ def batch_norm(
         mean[:], variance[:] = running_mean.data, running_var.data  # type: ignore[union-attr]
     y = np.empty(x.shape, numbers.dtype)
     both = kernels.batch_norm, kernels.batch_norm_parallel
-    _run(both, _samples(numbers), factors, offsets, float(eps), training, mean, variance, _samples(y))
+    threads.run(
+        both,
+        x.data.size,
+        threads.CHEAP,
+        _samples(numbers),
+        factors,
+        offsets,
+        float(eps),
+        training,
+        mean,
+        variance,
+        _samples(y),
+    )
     if training:
         for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
             if running is not None:
@@ -53,7 +65,7 @@ def _batch_norm_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     grad_x, (grad_weight, grad_bias) = np.empty(x.shape, grad.dtype), np.empty((2, mean.size), grad.dtype)
     both = kernels.batch_norm_grad, kernels.batch_norm_grad_parallel
     arrays = _samples(grad), _samples(x.data), factors, training, mean, factor
-    _run(both, *arrays, _samples(grad_x), grad_weight, grad_bias)
+    threads.run(both, grad.size, threads.CHEAP, *arrays, _samples(grad_x), grad_weight, grad_bias)
     return _gradients(node, grad_x, grad_weight, grad_bias, has_weight)
 
 
@@ -98,7 +110,19 @@ def _within(
     mean, factor = np.empty((2, len(table)))
     y = np.empty(x.shape, numbers.dtype)
     both = kernels.layer_norm, kernels.layer_norm_parallel
-    _run(both, table, factors, offsets, rule is _LAYER_NORM, float(eps), mean, factor, y.reshape(table.shape))
+    threads.run(
+        both,
+        table.size,
+        threads.CHEAP,
+        table,
+        factors,
+        offsets,
+        rule is _LAYER_NORM,
+        float(eps),
+        mean,
+        factor,
+        y.reshape(table.shape),
+    )
     return record(rule, y, parents, (factors, weight is not None, mean, factor))
 
 
@@ -110,7 +134,19 @@ def _within_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     sums = np.zeros((min(1 + len(table) // _BLOCKS, _BLOCKS), 2, factors.size))
     both = kernels.layer_norm_grad, kernels.layer_norm_grad_parallel
     g = np.ascontiguousarray(grad).reshape(table.shape)
-    _run(both, g, table, factors, node.op is _LAYER_NORM, mean, factor, grad_x.reshape(-1, factors.size), sums)
+    threads.run(
+        both,
+        g.size,
+        threads.CHEAP,
+        g,
+        table,
+        factors,
+        node.op is _LAYER_NORM,
+        mean,
+        factor,
+        grad_x.reshape(-1, factors.size),
+        sums,
+    )
     grad_weight, grad_bias = sums.sum(0).astype(grad.dtype)
     return _gradients(node, grad_x, grad_weight, grad_bias, has_weight)
 
@@ -149,10 +185,3 @@ def _gradients(
 def _samples(x: np.ndarray) -> np.ndarray:
     """(N, C, ...) as the table (N, C * ...)."""
     return np.ascontiguousarray(x).reshape(len(x), -1)
-
-
-def _run(both: tuple[Callable[..., None], Callable[..., None]], x: np.ndarray, *arguments: object) -> None:
-    if x.size < threads.CHEAP:
-        both[0](x, *arguments)
-    else:
-        threads.launch(*both, x, *arguments)

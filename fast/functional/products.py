@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from fast import elementwise, threads
@@ -62,7 +60,7 @@ def _stacked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         for array in (a, b, y)
     ]
     if y.size:
-        run_product((kernels.stacked, kernels.stacked_parallel), y.size * a.shape[-1], *matrices)
+        threads.run_product((kernels.stacked, kernels.stacked_parallel), y.size * a.shape[-1], *matrices)
     return y
 
 
@@ -89,7 +87,7 @@ def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) 
     """x (..., in) times weight (out, in), transposed, plus bias (out,)."""
     offset = _NOTHING[weight.dtype.char] if bias is None else contiguous(bias)
     y = np.empty((*x.shape[:-1], weight.shape[0]), weight.dtype)
-    run_product(_LINEAR_KERNELS, y.size * x.shape[-1], rows(x), contiguous(weight), offset, rows(y))
+    threads.run_product(_LINEAR_KERNELS, y.size * x.shape[-1], rows(x), contiguous(weight), offset, rows(y))
     return y
 
 
@@ -101,7 +99,7 @@ def _product_grad(
     grad_x = np.empty(x.shape, dtype) if needed[0] else None
     grad_weight = np.empty(weight.shape, dtype) if needed[1] else None
     grad_bias = np.empty(weight.shape[:1], dtype) if needed[2] else None
-    run_product(
+    threads.run_product(
         _GRAD_KERNELS,
         grad.size * x.shape[-1],
         rows(grad),
@@ -118,11 +116,3 @@ _LINEAR_KERNELS = kernels.linear, kernels.linear_parallel
 _GRAD_KERNELS = kernels.linear_grad, kernels.linear_grad_parallel
 #: What tells a kernel that an array is not there, or not wanted.
 _NOTHING: dict[str, np.ndarray] = {"f": np.empty(0, np.float32), "d": np.empty(0, np.float64)}
-
-
-def run_product(kernels: tuple[Callable, Callable], work: int, *arrays: np.ndarray) -> None:
-    serial, parallel = kernels
-    if work <= threads.PRODUCT:
-        serial(*arrays)
-    else:
-        threads.launch_product(serial, parallel, *arrays)

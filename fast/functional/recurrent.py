@@ -7,7 +7,7 @@ of the graph, and a cell is a layer with a single step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -143,7 +143,7 @@ def _sequence(
     outputs = np.empty((samples, steps + len(states) - 1, features), weight.dtype)
     kept = np.empty(samples * steps * kept_rows * features, weight.dtype)
     both = kernels.forward, kernels.forward_parallel
-    _run(both, samples * steps * weight.size, kind, inputs, hidden, cell, weight, outputs, kept)
+    threads.run_product(both, samples * steps * weight.size, kind, inputs, hidden, cell, weight, outputs, kept)
     return record(_RULES[name], outputs, parents, saved=(kind, names, weight, kept))
 
 
@@ -161,7 +161,7 @@ def _sequence_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     given = np.ascontiguousarray(grad), inputs, hidden, cell, np.ascontiguousarray(weight.T), node.data, kept
     wanted = columns, grad_sums, grad_x, grad_hidden, grad_cell, grad_weight
     both = kernels.backward, kernels.backward_parallel
-    _run(both, samples * steps * weight.size, kind, *given, *wanted)
+    threads.run_product(both, samples * steps * weight.size, kind, *given, *wanted)
     gradients = {"x": grad_x, "hidden": grad_hidden, "cell": grad_cell}
     if learns:
         gradients |= _split(kind, grad_weight, width)
@@ -213,11 +213,3 @@ def _rows(kind: int, features: int) -> tuple[Any, Any]:
     if kind != kernels.GRU:
         return slice(None), slice(None)
     return slice(3 * features), np.r_[: 2 * features, 3 * features : 4 * features]
-
-
-def _run(kernels: tuple[Callable, Callable], work: int, *arguments: Any) -> None:
-    serial, parallel = kernels
-    if work <= threads.PRODUCT:
-        serial(*arguments)
-    else:
-        threads.launch_product(serial, parallel, *arguments)

@@ -9,8 +9,7 @@ Parameters without a gradient stay where they are, and so does what is remembere
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,15 +39,14 @@ def sgd_step(
         if p._grad is None:
             continue
         if momentum == 0:
-            run = _on_cores(p, kernels.sgd, kernels.sgd_parallel)
-            run(_numbers(p), p._grad.ravel(), lr, weight_decay)
+            threads.run(_SGD, p.data.size, LARGE, _numbers(p), p._grad.ravel(), lr, weight_decay)
             continue
         keep, add, ahead = momentum, 1.0 - dampening, momentum if nesterov else 0.0
         if i not in state:
             keep, add = 0.0, 1.0  # the first gradient is taken over as it is
         kept = state.get(i) or _begin(state, i, p, "momentum_buffer")
-        run = _on_cores(p, kernels.momentum, kernels.momentum_parallel)
-        run(_numbers(p), p._grad.ravel(), kept["momentum_buffer"].data.ravel(), lr, keep, add, weight_decay, ahead)
+        arrays = _numbers(p), p._grad.ravel(), kept["momentum_buffer"].data.ravel()
+        threads.run(_MOMENTUM, p.data.size, LARGE, *arrays, lr, keep, add, weight_decay, ahead)
 
 
 def adam_step(
@@ -71,9 +69,8 @@ def adam_step(
         if p._grad is not None:
             kept = state.get(i) or _begin(state, i, p, "exp_avg", "exp_avg_sq", step=0)
             t = kept["step"] = kept["step"] + 1
-            m, v = kept["exp_avg"].data.ravel(), kept["exp_avg_sq"].data.ravel()
-            run = _on_cores(p, kernels.adam, kernels.adam_parallel)
-            run(_numbers(p), p._grad.ravel(), m, v, t, lr, beta1, beta2, eps, decay, shrink)
+            arrays = _numbers(p), p._grad.ravel(), kept["exp_avg"].data.ravel(), kept["exp_avg_sq"].data.ravel()
+            threads.run(_ADAM, p.data.size, LARGE, *arrays, t, lr, beta1, beta2, eps, decay, shrink)
 
 
 def rmsprop_step(
@@ -91,9 +88,9 @@ def rmsprop_step(
     for i, p in enumerate(parameters):
         if p._grad is not None:
             kept = state.get(i) or _begin(state, i, p, "square_avg", "grad_avg", "momentum_buffer")
-            s, mean, buffer = [kept[name].data.ravel() for name in ("square_avg", "grad_avg", "momentum_buffer")]
-            run = _on_cores(p, kernels.rmsprop, kernels.rmsprop_parallel)
-            run(_numbers(p), p._grad.ravel(), s, mean, buffer, lr, alpha, eps, weight_decay, momentum, centered)
+            means = [kept[name].data.ravel() for name in ("square_avg", "grad_avg", "momentum_buffer")]
+            settings = lr, alpha, eps, weight_decay, momentum, centered
+            threads.run(_RMSPROP, p.data.size, LARGE, _numbers(p), p._grad.ravel(), *means, *settings)
 
 
 def adagrad_step(
@@ -112,8 +109,8 @@ def adagrad_step(
             kept = state.get(i) or _begin(state, i, p, "sum", step=0, start=initial_accumulator_value)
             t = kept["step"] = kept["step"] + 1
             rate = lr / (1.0 + (t - 1) * lr_decay)
-            run = _on_cores(p, kernels.adagrad, kernels.adagrad_parallel)
-            run(_numbers(p), p._grad.ravel(), kept["sum"].data.ravel(), rate, weight_decay, eps)
+            arrays = _numbers(p), p._grad.ravel(), kept["sum"].data.ravel()
+            threads.run(_ADAGRAD, p.data.size, LARGE, *arrays, rate, weight_decay, eps)
 
 
 def _begin(state: State, i: int, parameter: Tensor, *names: str, start: float = 0.0, **counts: int) -> dict[str, Any]:
@@ -131,9 +128,11 @@ def _numbers(parameter: Tensor) -> np.ndarray:
     return parameter.data.ravel()
 
 
-def _on_cores(parameter: Tensor, serial: Callable[..., None], parallel: Callable[..., None]) -> Callable[..., None]:
-    """The kernel to run for a parameter of this size: on one core, or on all."""
-    return serial if parameter.data.size < LARGE else partial(threads.launch, serial, parallel)
+_SGD = kernels.sgd, kernels.sgd_parallel
+_MOMENTUM = kernels.momentum, kernels.momentum_parallel
+_ADAM = kernels.adam, kernels.adam_parallel
+_RMSPROP = kernels.rmsprop, kernels.rmsprop_parallel
+_ADAGRAD = kernels.adagrad, kernels.adagrad_parallel
 
 
 # ----------------------------------------------------------------------------------------------------------------------
