@@ -183,7 +183,8 @@ class Tensor(Vocabulary):
             rule, grad = node.op, gradients.pop(node, None)
             if rule is None or grad is None:
                 continue
-            _check_not_overwritten(node, rule)
+            if _last_written > node._recorded:
+                _check_not_overwritten(node, rule)
             if node._retains_grad:
                 node._keep(grad)
             for parent, part in zip(node.parents, rule.backward(node, grad), strict=True):
@@ -225,6 +226,8 @@ def record(rule: Rule, data: np.ndarray, parents: tuple[Tensor, ...], saved: Any
 
 #: The time, as far as it matters: it goes on with every operation that is recorded and every writing.
 _clock = count(1)
+#: When any tensor was last written to: mostly before all that `backward` meets, which then need not be looked at.
+_last_written = 0
 
 
 def share_memory(view: Tensor, x: Tensor) -> Tensor:
@@ -235,7 +238,8 @@ def share_memory(view: Tensor, x: Tensor) -> Tensor:
 
 def mark_written(x: Tensor) -> None:
     """Note that the memory of x has been written to."""
-    (x if x._base is None else x._base)._written = next(_clock)
+    global _last_written
+    (x if x._base is None else x._base)._written = _last_written = next(_clock)
 
 
 _time_of_recording = attrgetter("_recorded")

@@ -8,6 +8,7 @@ import numpy as np
 
 from fast.arrays import flat
 from fast.kernels import losses as kernels
+from fast.kernels import updates
 from fast.tensors import Gradients, Rule, Tensor, record
 from micro import checks
 from micro.vocabulary import grad_mode
@@ -80,16 +81,13 @@ def _class_loss(
 
 def l2_penalty(parameters: Sequence[Tensor]) -> Tensor:
     """The sum of the squares of all elements of all parameters."""
-    total = 0.0
-    for parameter in parameters:
-        numbers = flat(parameter.data)
-        total += float(np.dot(numbers, numbers))
+    total = sum([updates.squares(flat(parameter.data)) for parameter in parameters])
     return record(_L2, np.array(total, parameters[0].data.dtype), tuple(parameters))
 
 
 def _l2_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     twice = 2 * grad.item()
-    return [np.asarray(p.data * p.data.dtype.type(twice)) if p.requires_grad else None for p in node.parents]
+    return [p.data * p.data.dtype.type(twice) if p.requires_grad else None for p in node.parents]
 
 
 _L2 = Rule("l2_penalty", _l2_grad)
