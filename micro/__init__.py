@@ -2,7 +2,9 @@
 
 Read it in this order: `ops` (what each operation computes and how steep it is), `value` (a number that remembers its
 parents, and backpropagation), `vocabulary` (the operators and methods of numbers and tensors), `array` (lists of such
-numbers), `functional` (layers and losses as loops). `checks` holds what is refused, and in which words.
+numbers), then the folder `functional`, which says in plain loops what layers, losses and optimizers are: `reductions`,
+`products`, `losses` and `updates` make a first network, the others as you need them. `creation` and `randomness` make
+tensors from nothing. `checks` holds what is refused, and in which words.
 """
 
 import sys

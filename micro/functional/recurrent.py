@@ -6,12 +6,10 @@ weight_ih for the input and weight_hh for the state, the rows of all gates one b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from micro import checks
-from micro.array import Array, build
+from micro.array import Array
 from micro.functional.products import linear
+from micro.vocabulary import stack
 
 
 def rnn_cell(
@@ -47,7 +45,7 @@ def lstm_cell(
         c' = f * c + i * g    h' = o * tanh(c')    where i, f, o = sigmoid(...), g = tanh(...)
     """
     checks.recurrent("lstm_cell", 4, x, [hidden, cell], [weight_ih, weight_hh], [bias_ih, bias_hh])
-    i, f, g, o = _gates(4, linear(x, weight_ih, bias_ih) + linear(hidden, weight_hh, bias_hh))
+    i, f, g, o = (linear(x, weight_ih, bias_ih) + linear(hidden, weight_hh, bias_hh)).chunk(4, dim=1)
     cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
     return o.sigmoid() * cell.tanh(), cell
 
@@ -67,8 +65,8 @@ def gru_cell(
         n = tanh(W_in x + b_in + r * (W_hn h + b_hn))    h' = (1 - z) * n + z * h    where r, z = sigmoid(...)
     """
     checks.recurrent("gru_cell", 3, x, [hidden], [weight_ih, weight_hh], [bias_ih, bias_hh])
-    r_x, z_x, n_x = _gates(3, linear(x, weight_ih, bias_ih))
-    r_h, z_h, n_h = _gates(3, linear(hidden, weight_hh, bias_hh))
+    r_x, z_x, n_x = linear(x, weight_ih, bias_ih).chunk(3, dim=1)
+    r_h, z_h, n_h = linear(hidden, weight_hh, bias_hh).chunk(3, dim=1)
     r, z = (r_x + r_h).sigmoid(), (z_x + z_h).sigmoid()
     n = (n_x + r * n_h).tanh()
     return (1 - z) * n + z * hidden
@@ -90,7 +88,7 @@ def rnn(
     for t in range(x.shape[1]):
         hidden = rnn_cell(x[:, t], hidden, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity)
         states.append(hidden)
-    return _sequence(states)
+    return stack(states, dim=1)
 
 
 def lstm(
@@ -111,7 +109,7 @@ def lstm(
     for t in range(x.shape[1]):
         hidden, cell = lstm_cell(x[:, t], hidden, cell, weight_ih, weight_hh, bias_ih, bias_hh)
         states.append(hidden)
-    return _sequence(states), cell
+    return stack(states, dim=1), cell
 
 
 def gru(
@@ -128,16 +126,4 @@ def gru(
     for t in range(x.shape[1]):
         hidden = gru_cell(x[:, t], hidden, weight_ih, weight_hh, bias_ih, bias_hh)
         states.append(hidden)
-    return _sequence(states)
-
-
-def _gates(count: int, sums: Array) -> list[Any]:
-    """The columns of each gate: (N, count H) as `count` times (N, H)."""
-    features = sums.shape[1] // count
-    return [sums[:, gate * features : (gate + 1) * features] for gate in range(count)]
-
-
-def _sequence(states: Sequence[Array]) -> Array:
-    """y[n][t] = states[t][n]."""
-    samples, features = states[0].shape
-    return build((samples, len(states), features), lambda n, t, h: states[t].values[n][h])
+    return stack(states, dim=1)
