@@ -85,8 +85,12 @@ _WORDS = {
     "round": "np.rint",
     "floor": "np.floor",
     "ceil": "np.ceil",
-    **{word: f"approximations.{word}" for word in ("exp", "tanh", "sigmoid", "cdf", "pdf")},
+    **{word: f"approximations.{word}" for word in ("exp", "tanh", "sigmoid", "gelu", "gelu_slope")},
 }
+
+
+#: Formulas that kernels compute as a whole: in float32 the product of rounded factors would be less exact.
+_WHOLE = {"x * cdf(x)": "gelu(x)", "cdf(x) + x * pdf(x)": "gelu_slope(x)"}
 
 
 class _Elements(ast.NodeTransformer):
@@ -124,10 +128,12 @@ def _kernel(target: Target, name: str, parameters: list[str], formula: str) -> s
 
 
 def _kernels(target: Target, op: Op) -> list[str]:
-    kernels = [_kernel(target, op.name, [*op.arguments, "y"], op.forward)]
+    kernels = [_kernel(target, op.name, [*op.arguments, "y"], _WHOLE.get(op.forward, op.forward))]
     for argument, slope in zip(op.arguments, op.slopes, strict=True):
         parameters = ["grad", *op.arguments, "y", f"grad_{argument}"]
-        kernels.append(_kernel(target, f"{op.name}_grad_{argument}", parameters, f"grad * ({slope})"))
+        kernels.append(
+            _kernel(target, f"{op.name}_grad_{argument}", parameters, f"grad * ({_WHOLE.get(slope, slope)})")
+        )
     return kernels
 
 
