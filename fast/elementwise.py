@@ -15,7 +15,7 @@ from fast import threads
 from fast.kernels import elementwise as serial
 from fast.kernels import elementwise_parallel as parallel
 from micro import checks
-from micro.ops import FUNCTIONS, OPS, Op
+from micro.ops import OPS, Op
 
 #: A kernel for one core and one for all, and the number of elements from which it pays to use all.
 Plan = tuple[threads.Kernels, int]
@@ -26,10 +26,12 @@ def _plan(name: str, formula: str) -> Plan:
     return (getattr(serial, name), getattr(parallel, name)), threads.COSTLY if costly else threads.CHEAP
 
 
-_COSTLY_WORDS = {"**", *(f"{name}(" for name in FUNCTIONS if name != "abs")}
+#: What does not vectorise, and costs as much as a dozen additions or more. (See `approximations` for what does.)
+_COSTLY_WORDS = ("**", *(f"{word}(" for word in ("log", "log1p", "expm1", "sin", "cos", "erf")))
 _FORWARD = {op.name: _plan(op.name, op.forward) for op in OPS.values()}
 _SLOPES = {
-    op.name: [_plan(f"{op.name}_grad_{argument}", op.forward) for argument in op.arguments] for op in OPS.values()
+    op.name: [_plan(f"{op.name}_grad_{name}", slope) for name, slope in zip(op.arguments, op.slopes, strict=True)]
+    for op in OPS.values()
 }
 
 

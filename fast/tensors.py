@@ -31,7 +31,7 @@ class Rule:
 
     symbol: what a drawing shows.
     backward: given the result of the operation and the gradient of that result, the gradients of its parents, each of
-        the parent's shape, or None where the parent needs none. The arrays must belong to nobody else.
+        the parent's shape, or None where the parent needs none. No two of the arrays may share memory.
     reads: the parents, by position, whose numbers `backward` reads, with -1 for the result itself; None for all of
         these. They must not be overwritten before `backward`, which refuses to compute with other numbers.
     """
@@ -63,15 +63,13 @@ class Tensor(Vocabulary):
 
     _grad: np.ndarray | None = None
     _retains_grad: bool = False
-    #: The tensor whose memory this one shares, if it is a view.
-    _base: Tensor | None = None
-    #: When its memory was last written to, and when the operation was recorded: see `mark_written`.
-    _written: int = 0
+    #: What is known of its memory, once it is shared or written to; and when the operation was recorded.
+    _memory: Memory | None = None
     _recorded: int = 0
 
     def __init__(self, data: np.ndarray, requires_grad: bool = False) -> None:
-        if not isinstance(data, np.ndarray):
-            raise TypeError(f"Tensor wraps an array, got {data!r:.80}; make it with fast.tensor(...)")
+        if not isinstance(data, np.ndarray) or data.dtype not in _NAMES:
+            raise TypeError(f"Tensor wraps an array of a type it knows, got {data!r:.80}; use fast.tensor(...)")
         self.data = data
         if requires_grad:
             self.requires_grad = True
@@ -151,7 +149,7 @@ class Tensor(Vocabulary):
 
     def copy_(self, numbers: Any) -> Tensor:
         """Overwrite the numbers with those of a list, an array or a tensor of the same shape; returns itself."""
-        source = np.asarray(numbers)
+        source = _as_array(numbers, self.dtype)
         checks.copy_shape(self.shape, source.shape)
         self.data[...] = source
         mark_written(self)
@@ -186,9 +184,9 @@ class Tensor(Vocabulary):
             if _last_written > node._recorded:
                 _check_not_overwritten(node, rule)
             if node._retains_grad:
-                node._keep(grad)
+                node._keep(grad.copy())  # the rule may hand `grad` on to a parent
             for parent, part in zip(node.parents, rule.backward(node, grad), strict=True):
-                if part is None:
+                if part is None or not parent.requires_grad:
                     continue
                 if parent.op is None:
                     parent._keep(part)
@@ -230,16 +228,27 @@ _clock = count(1)
 _last_written = 0
 
 
+@dataclass
+class Memory:
+    """Memory that tensors share. written: when any of them was last written to."""
+
+    written: int = 0
+
+
 def share_memory(view: Tensor, x: Tensor) -> Tensor:
     """Note that `view` shares the memory of x; returns it."""
-    view._base = x if x._base is None else x._base
+    if x._memory is None:
+        x._memory = Memory()
+    view._memory = x._memory
     return view
 
 
 def mark_written(x: Tensor) -> None:
     """Note that the memory of x has been written to."""
     global _last_written
-    (x if x._base is None else x._base)._written = _last_written = next(_clock)
+    if x._memory is None:
+        x._memory = Memory()
+    x._memory.written = _last_written = next(_clock)
 
 
 _time_of_recording = attrgetter("_recorded")
@@ -262,7 +271,7 @@ def _check_not_overwritten(node: Tensor, rule: Rule) -> None:
     read = range(-1, len(node.parents)) if rule.reads is None else rule.reads
     for place in read:
         tensor = node if place < 0 else node.parents[place]
-        if (tensor if tensor._base is None else tensor._base)._written > node._recorded:
+        if tensor._memory is not None and tensor._memory.written > node._recorded:
             whose = "the result" if place < 0 else f"argument {place}"
             raise ValueError(
                 f"backward: {whose} of {rule.symbol}, of shape {tensor.shape}, was overwritten after the operation, "
@@ -289,8 +298,9 @@ def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> 
 
 
 def as_tensor(data: Any, dtype: str | None = None) -> Tensor:
-    """`tensor(data, dtype)`, sharing the memory of an array that has the type already."""
-    return Tensor(_as_array(data, dtype))
+    """`tensor(data, dtype)`, sharing the memory of an array or a tensor that has the type already."""
+    made = Tensor(_as_array(data, dtype))
+    return share_memory(made, data) if isinstance(data, Tensor) and made.data is data.data else made
 
 
 #: The types that a Tensor can have, and their names; to look a name up is much quicker than to ask NumPy for it.
@@ -358,7 +368,7 @@ def _common_type(op: Op, arguments: tuple[Any, ...]) -> str:
     for argument in arguments:
         if type(argument) is not Tensor:
             kind = _scalar(op.symbol, argument, arguments)
-            widest = max(widest, 1 if isinstance(kind, int | np.integer) else 2)
+            widest = max(widest, 1 if isinstance(kind, int | np.integer | np.bool) else 2)
     if op.name == "pow" and widest == 1:
         checks.exponents(np.asarray(arguments[1]).ravel().tolist())
     return _TYPES[max(widest, 1 if op.whole else 2)]
@@ -366,7 +376,7 @@ def _common_type(op: Op, arguments: tuple[Any, ...]) -> str:
 
 def _scalar(name: str, number: Any, arguments: tuple[Any, ...]) -> Any:
     """`number` itself, a plain number beside the tensors of an expression."""
-    if isinstance(number, int | float | np.number | np.bool):
+    if isinstance(number, int | float | np.integer | np.floating | np.bool):
         return number
     if isinstance(number, Vocabulary):
         raise checks.mixed_engines(name, arguments)

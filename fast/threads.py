@@ -25,12 +25,12 @@ from threadpoolctl import LibController, ThreadpoolController
 #: Two versions of one kernel: for one core, and for all.
 Kernels = tuple[Callable[..., Any], Callable[..., Any]]
 
-#: Elements from which a loop of plain arithmetic, or of exponentials and the like, is worth starting on all cores.
+#: Elements from which a loop of plain arithmetic, or of logarithms and the like, is worth starting on all cores.
 CHEAP, COSTLY = 1 << 16, 1 << 13
 #: Multiplications from which a matrix product is; the number from which OpenBLAS would use its own threads.
 PRODUCT = 1 << 18
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # which a signal handler that forks may take again
 _forked = False  # whether this process was forked
 
 
@@ -80,8 +80,11 @@ def _blas() -> list[LibController]:
 
 def _after_fork() -> None:
     global _lock, _forked
-    _lock, _forked = threading.Lock(), True
+    _lock, _forked = threading.RLock(), True
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_after_fork)
+    # Nobody forks while a kernel runs: OpenBLAS would wait for ever for threads that the child does not have.
+    os.register_at_fork(
+        before=lambda: _lock.acquire(), after_in_parent=lambda: _lock.release(), after_in_child=_after_fork
+    )

@@ -9,7 +9,7 @@ import numpy as np
 
 from fast import threads
 from fast.kernels import normalization as kernels
-from fast.tensors import Gradients, Rule, Tensor, one_dtype, record
+from fast.tensors import Gradients, Rule, Tensor, mark_written, one_dtype, record
 from micro import checks
 
 
@@ -55,6 +55,7 @@ def batch_norm(
         for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
             if running is not None:
                 running.data[...] = (1 - momentum) * running.data + momentum * new
+                mark_written(running)
     saved = factors, weight is not None, training, mean, 1 / np.sqrt(variance + eps)
     return record(_BATCH_NORM, y, parents, saved)
 

@@ -55,12 +55,14 @@ def _stacked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The products of two stacks of matrices (..., N, K) and (..., K, M)."""
     stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     y = np.empty((*stack, a.shape[-2], b.shape[-1]), a.dtype)
+    if y.size == 0 or a.shape[-1] == 0:
+        y[...] = 0
+        return y
     matrices = [
         np.ascontiguousarray(np.broadcast_to(array, (*stack, *array.shape[-2:]))).reshape(-1, *array.shape[-2:])
         for array in (a, b, y)
     ]
-    if y.size:
-        threads.run_product((kernels.stacked, kernels.stacked_parallel), y.size * a.shape[-1], *matrices)
+    threads.run_product((kernels.stacked, kernels.stacked_parallel), y.size * a.shape[-1], *matrices)
     return y
 
 

@@ -157,17 +157,17 @@ def logsumexp(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     dims = checks.dimensions("logsumexp", dim, x.shape)
     largest = x.data.max(axis=dims, keepdims=True, initial=-np.inf)
     shift = np.where(np.isfinite(largest), largest, x.data.dtype.type(0))
-    with np.errstate(divide="ignore"):  # the logarithm of 0, where all numbers are minus infinity
+    with np.errstate(divide="ignore", over="ignore"):  # infinities, and the logarithm of 0
         kept = np.log(elementwise.total(np.exp(x.data - shift), dims)) + shift
-    return record(_LOGSUMEXP, kept.reshape(checks.reduced(x.shape, dims, keepdim)), (x,), saved=kept)
+    return record(_LOGSUMEXP, kept.reshape(checks.reduced(x.shape, dims, keepdim)), (x,), saved=kept.shape)
 
 
 def _logsumexp_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     (x,) = node.parents
-    return (np.exp(x.data - node.saved) * grad.reshape(node.saved.shape),)
+    return (np.exp(x.data - node.data.reshape(node.saved)) * grad.reshape(node.saved),)
 
 
-_LOGSUMEXP = Rule("logsumexp", _logsumexp_grad, reads=(0,))
+_LOGSUMEXP = Rule("logsumexp", _logsumexp_grad, reads=(0, -1))
 
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:

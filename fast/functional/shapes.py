@@ -33,7 +33,7 @@ _TO = Rule("to", _to_grad, reads=())
 def reshape(x: Tensor, *shape: int) -> Tensor:
     """The same elements, in reading order, in another shape; one length may be -1."""
     result = record(_RESHAPE, x.data.reshape(checks.new_shape(x.shape, shape)), (x,))
-    return share_memory(result, x)
+    return share_memory(result, x) if shares_memory(x, result) else result  # where it cannot, NumPy makes a copy
 
 
 def _reshape_grad(node: Tensor, grad: np.ndarray) -> Gradients:
@@ -130,16 +130,22 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 
 def _selected(rule: Rule, x: Tensor, parts: tuple[Any, ...]) -> Tensor:
-    result = record(rule, _at(x, parts), (x,), saved=parts)
-    return result if any(isinstance(part, np.ndarray) for part in parts) else share_memory(result, x)
+    result = record(rule, _at(x, parts), (x,))
+    if not any(isinstance(part, np.ndarray) for part in parts):
+        result = share_memory(result, x)
+    if result.requires_grad:  # the places as they are now, whatever becomes of the tensor that held them
+        result.saved = tuple([part.copy() if isinstance(part, np.ndarray) else part for part in parts])
+    return result
 
 
 def _selected_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    result = np.zeros(node.parents[0].shape, grad.dtype)
+    shape = node.parents[0].shape
     if any(isinstance(part, np.ndarray) and part.dtype != bool for part in node.saved):
-        np.add.at(result, node.saved, grad)  # an element that was chosen twice has two gradients
-    else:
-        result[node.saved] = grad
+        sums = np.zeros(shape)  # in float64: an element may have been chosen a million times
+        np.add.at(sums, node.saved, grad)
+        return (sums.astype(grad.dtype, copy=False),)
+    result = np.zeros(shape, grad.dtype)
+    result[node.saved] = grad
     return (result,)
 
 

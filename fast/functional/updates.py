@@ -141,27 +141,18 @@ _ADAGRAD = kernels.adagrad, kernels.adagrad_parallel
 
 def clip_grad_norm_(parameters: Sequence[Tensor], max_norm: float) -> float:
     """Scale all gradients by min(1, max_norm / (norm + 1e-6)); returns the norm, sqrt(sum of g^2), before that."""
-    gradients = _gradients(parameters)
-    norm = math.sqrt(sum([kernels.squares(grad) for grad in gradients]))
+    gradients = [(p, p._grad) for p in parameters if p._grad is not None]
+    norm = math.sqrt(sum([kernels.squares(grad.ravel()) for _, grad in gradients]))
     factor = min(max_norm / (norm + 1e-6), 1.0)  # in this order nan stays nan
     if factor != 1.0:
-        for grad in gradients:
-            kernels.scale(grad, factor)
+        for p, grad in gradients:
+            with np.errstate(invalid="ignore"):  # infinity times 0
+                p._grad = np.asarray(grad * grad.dtype.type(factor))
     return norm
 
 
 def clip_grad_value_(parameters: Sequence[Tensor], clip_value: float) -> None:
-    """Cut every element of every gradient to the range from -clip_value to clip_value."""
-    for grad in _gradients(parameters):
-        kernels.clip(grad, clip_value)
-
-
-def _gradients(parameters: Sequence[Tensor]) -> list[np.ndarray]:
-    """The gradients that there are, as flat arrays that share their memory."""
-    gradients = []
+    """Cut every element of every gradient to the range from -clip_value to clip_value; nan stays nan."""
     for p in parameters:
         if p._grad is not None:
-            if not p._grad.flags.c_contiguous:
-                p._grad = np.ascontiguousarray(p._grad)
-            gradients.append(p._grad.ravel())
-    return gradients
+            p._grad = np.clip(p._grad, -clip_value, clip_value)

@@ -1,4 +1,4 @@
-"""Losses and probabilities, each with its gradient from the same pass over the data.
+"""Losses, each with its gradient from the same pass over the data.
 
 The loss kernels take one-dimensional arrays of one floating-point type, write the gradient of the mean to `grad`, and
 return the mean, and whether all numbers were of the kind that the loss takes (the caller finds out which were not, and
@@ -80,7 +80,7 @@ def binary_cross_entropy(prediction, target, grad):
     for i in range(grad.size):
         p, t = prediction[i], target[i]
         known &= not (p < 0 or p > 1 or t < 0 or t > 1)
-        yes, no = math.log(p), math.log(number(1) - p)
+        yes, no = math.log(p), math.log1p(-p)
         slope = number(0)
         if yes < number(-100):
             yes = number(-100)
@@ -145,15 +145,17 @@ def cross_entropy(logits, labels, grad, smoothing):
         if label < 0 or label >= classes:
             return total, False
         largest = logits[n].max()
-        powers = number(0)
+        powers = 0.0
         for c in range(classes):
             grad[n, c] = approximations.exp(logits[n, c] - largest)
         for c in range(classes):
             powers += grad[n, c]
-        total += math.log(powers) + largest - (1 - smoothing) * logits[n, label]
+        # the small differences first: beside a large logit the logarithm would lose its digits
+        total += math.log(powers) + (1 - smoothing) * (largest - logits[n, label])
         if smoothing != 0:
-            total -= smoothing * logits[n].sum() / classes
-        factor = scale / powers
+            for c in range(classes):
+                total += smoothing / classes * (largest - logits[n, c])
+        factor = number(scale / powers)
         for c in range(classes):
             grad[n, c] = grad[n, c] * factor - shared
         grad[n, label] -= sure

@@ -1,6 +1,6 @@
 """Probabilities along rows, and their gradients. Arrays are two-dimensional, (N, C), and of one type.
 
-Sums are loops of their own: a loop that only computes powers vectorises.
+Sums are loops of their own, for a loop that only computes powers vectorises; they are kept in float64.
 """
 
 import math
@@ -14,14 +14,22 @@ APPROXIMATIONS = "5322c91f89a170d8"
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _sum(row):
+    total = 0.0
+    for c in range(row.size):
+        total += row[c]
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def softmax(x, y):
     """y[n, c] = exp(x[n, c]) / sum over c of exp(x[n, c]); x, y (N, C)."""
-    one = y.dtype.type(1)
+    number = y.dtype.type
     for n in range(x.shape[0]):
         largest = x[n].max()
         for c in range(x.shape[1]):
             y[n, c] = approximations.exp(x[n, c] - largest)
-        share = one / y[n].sum()
+        share = number(1 / _sum(y[n]))
         for c in range(x.shape[1]):
             y[n, c] *= share
 
@@ -31,29 +39,32 @@ def softmax_grad(grad, y, grad_x):
     """grad_x[n, c] = y[n, c] * (grad[n, c] - sum over c of grad[n, c] y[n, c])."""
     number = y.dtype.type
     for n in range(y.shape[0]):
-        total = number(0)
+        total = 0.0
         for c in range(y.shape[1]):
             total += grad[n, c] * y[n, c]
+        mean = number(total)
         for c in range(y.shape[1]):
-            grad_x[n, c] = y[n, c] * (grad[n, c] - total)
+            grad_x[n, c] = y[n, c] * (grad[n, c] - mean)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def log_softmax(x, y):
     """y[n, c] = x[n, c] - log(sum over c of exp(x[n, c]))."""
+    number = y.dtype.type
     for n in range(x.shape[0]):
         largest = x[n].max()
         for c in range(x.shape[1]):
             y[n, c] = approximations.exp(x[n, c] - largest)
-        shift = largest + math.log(y[n].sum())
+        log_total = number(math.log(_sum(y[n])))
         for c in range(x.shape[1]):
-            y[n, c] = x[n, c] - shift
+            y[n, c] = x[n, c] - largest - log_total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def log_softmax_grad(grad, y, grad_x):
     """grad_x[n, c] = grad[n, c] - exp(y[n, c]) * sum over c of grad[n, c]."""
+    number = y.dtype.type
     for n in range(y.shape[0]):
-        total = grad[n].sum()
+        total = number(_sum(grad[n]))
         for c in range(y.shape[1]):
             grad_x[n, c] = grad[n, c] - approximations.exp(y[n, c]) * total

@@ -137,19 +137,3 @@ def squares(g):
         number = np.float64(g[i])
         total += number * number
     return total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def scale(g, factor):
-    """g *= factor."""
-    factor = g.dtype.type(factor)
-    for i in range(g.size):
-        g[i] *= factor
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def clip(g, limit):
-    """Elements below -limit become -limit, those above limit become limit; nan stays nan."""
-    limit = g.dtype.type(limit)
-    for i in range(g.size):
-        g[i] = limit if g[i] > limit else -limit if g[i] < -limit else g[i]
