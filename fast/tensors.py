@@ -99,8 +99,14 @@ class Tensor(Vocabulary):
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient, where `backward` has put one: an input that requires it."""
+        """The gradient, where `backward` has put one: an input that requires it. May be set, also to None."""
         return None if self._grad is None else Tensor(self._grad)
+
+    @grad.setter
+    def grad(self, grad: Tensor | None) -> None:
+        if grad is not None:
+            checks.gradient_shape(grad.shape, self.shape)
+        self._grad = None if grad is None else _as_array(grad, self.dtype).copy()
 
     def zero_grad(self) -> None:
         """Forget the gradient."""

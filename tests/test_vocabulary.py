@@ -1,12 +1,14 @@
 """The shared vocabulary: each word means on both engines what NumPy means, an oracle that neither of them has read."""
 
 import math
+import weakref
 
 import numpy as np
 import pytest
 
 import fast
 import micro
+import nn
 from micro.vocabulary import Vocabulary
 
 A = np.random.default_rng(0).normal(size=(3, 4, 2))
@@ -277,6 +279,7 @@ def test_writing_what_a_pending_backward_needs_is_an_error():
     assert overwritten(lambda x, w: x.tanh(), lambda x, w, y: y.copy_(w))
     assert overwritten(lambda x, w: x.exp(), lambda x, w, y: y.__imul__(2.0))
     assert overwritten(lambda x, w: x.softmax(), lambda x, w, y: y.detach().copy_(w))
+    assert overwritten(lambda x, w: x.logsumexp(1, keepdim=True), lambda x, w, y: y.__imul__(2.0))
 
 
 def test_writing_what_no_gradient_needs_is_allowed():
@@ -285,6 +288,78 @@ def test_writing_what_no_gradient_needs_is_allowed():
     assert not overwritten(lambda x, w: x * w, lambda x, w, y: y.copy_(w))
     assert not overwritten(lambda x, w: x.sum(0) + w.mean(), lambda x, w, y: (x.copy_(w), w.copy_(x)))
     assert not overwritten(lambda x, w: x * w, lambda x, w, y: x.detach())
+
+
+def test_writing_is_noted_whoever_writes():
+    """Each writes into w, which a product has read, without the word for it."""
+    for write in (
+        lambda w: fast.as_tensor(w).copy_([0.0, 0.0]),
+        lambda w: fast.functional.batch_norm(fast.tensor([[1.0, 2.0], [3.0, 5.0]]), w, fast.ones(2), training=True),
+        lambda w: nn.SGD([w], lr=0.1).step(),
+    ):
+        w = fast.tensor([1.0, 2.0], requires_grad=True)
+        (w * 2).sum().backward()
+        y = (w * w).sum()
+        with fast.no_grad():
+            write(w)
+        with pytest.raises(ValueError, match="overwritten"):
+            y.backward()
+
+
+def test_copies_are_nobody_elses():
+    x = fast.tensor(A[0], requires_grad=True)
+    y = (x * x).sum()
+    with fast.no_grad():
+        x.T.reshape(-1)[0] = 9.0  # a copy, for the elements do not lie in reading order
+    y.backward()
+    places = fast.tensor([0, 1])
+    chosen, gathered = x[places], x.gather(0, places.reshape(2, 1))
+    places[0] = 3
+    x.zero_grad()
+    (chosen.sum() + gathered.sum()).backward()
+    assert x.grad.tolist() == [[2.0, 1.0], [2.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
+
+
+def test_gradients_are_kept_apart():
+    w = fast.tensor([[1.0, 2.0]], requires_grad=True)
+    y = w.reshape(2)
+    y.retain_grad()
+    (y * 3).sum().backward()
+    before = w.grad
+    nn.clip_grad_norm_([w], 0.1)
+    assert y.grad.tolist() == [3.0, 3.0]
+    assert before.tolist() == [[3.0, 3.0]]
+    constant = fast.tensor([[1.0]])
+    fast.cat([w, constant], 1).sum().backward()
+    assert constant.grad is None
+
+
+def test_a_view_does_not_keep_the_graph_of_its_base():
+    w = fast.tensor([1.0, 2.0], requires_grad=True)
+    y = (w * w).tanh()
+    alive = weakref.ref(y)
+    detached = y.detach()
+    del y
+    assert alive() is None
+    assert detached.shape == (2,)
+
+
+def test_products_of_nothing(engine):
+    for left, right in (((0,), (0,)), ((2, 3, 0), (2, 0, 4)), ((2, 0, 3), (3, 2)), ((2, 0), (0, 3))):
+        expected = np.zeros(left) @ np.zeros(right)
+        np.testing.assert_array_equal(np.asarray(engine.zeros(left) @ engine.zeros(right)), expected)
+
+
+def test_float32_keeps_its_digits_beside_large_numbers():
+    logits = fast.tensor([[1e6, 1e6 - 2]])
+    assert nn.cross_entropy(logits, fast.tensor([0])).item() == pytest.approx(math.log1p(math.exp(-2)), rel=1e-6)
+    assert logits.log_softmax().tolist()[0][0] == pytest.approx(-math.log1p(math.exp(-2)), rel=1e-6)
+    small = nn.binary_cross_entropy(fast.tensor([1e-8]), fast.tensor([0.0])).item()
+    assert small == pytest.approx(1e-8, rel=1e-6)
+    assert fast.ones(1 << 20).softmax().sum().item() == pytest.approx(1, abs=1e-6)
+    often = fast.tensor([1.0, 1.0], requires_grad=True)
+    often[fast.zeros(1 << 25, dtype="int64")].backward(np.ones(1 << 25, "float32"))
+    assert often.grad.tolist() == [float(1 << 25), 0.0]
 
 
 def test_in_micro_the_slopes_are_numbers_so_nothing_can_spoil_them():
