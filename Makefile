@@ -13,7 +13,7 @@ install = $(RUN) -m pip install --quiet --disable-pip-version-check $(2) --edita
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest lint format generate figures bench clean
+.PHONY: help demo test test-lowest lint format generate figures bench bench-peers clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ $(VENV)/.dev: pyproject.toml | $(RUN)
 	@echo "installing twograd and its developer extras into $(VENV) ..."
 	@$(call install,[dev])
 	@touch $@ $(VENV)/.base $(VENV)/.test
+
+# PyPI's PyTorch for Linux brings CUDA along; with PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu it does not.
+$(VENV)/.peers: pyproject.toml | $(RUN)
+	@echo "installing twograd and its peers, PyTorch and JAX, into $(VENV) ..."
+	@$(call install,[peers])
+	@touch $@ $(VENV)/.base
 
 demo: $(VENV)/.base  ## train one network on both engines, and draw what happens (saved in out/)
 	@$(RUN) tutorials/01_two_engines.py
@@ -75,6 +81,9 @@ figures: $(VENV)/.base  ## draw the pictures that the README shows (in docs/)
 
 bench: $(VENV)/.test  ## compare a training step with micrograd's
 	$(RUN) benchmarks/micro_step.py
+
+bench-peers: $(VENV)/.peers  ## compare the fast engine with PyTorch, JAX and NumPy on the CPU
+	$(RUN) benchmarks/peers.py
 
 clean:  ## delete environments, caches and results
 	rm -rf .venv .venv-lowest out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -2,8 +2,8 @@
 
 The demo: two moons of 100 samples, a network 2-16-16-1 with ReLU, hinge loss plus an L2 penalty, all samples in one
 step of gradient descent. All three begin with the same weights, and their losses are checked to be the same before
-any time is believed. Each engine runs in a process of its own, garbage collector on; the processes take turns over
-several rounds, so that a busy moment of the machine hits all of them. Ratios are those of the medians.
+any time is believed. Each engine runs in a process of its own, and they take turns: see `turns.py`. Ratios are those
+of the medians.
 
     python benchmarks/micro_step.py [--rounds 3]
 """
@@ -14,11 +14,11 @@ import argparse
 import json
 import random
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from itertools import chain, pairwise
+
+from turns import first_difference, print_table, take_turns, timed
 
 STEPS = {"micrograd": 5, "micro": 12, "fast": 2000}  # measured in a round, after WARM_UP more
 WARM_UP = 2
@@ -90,15 +90,17 @@ def our_step(engine_name: str, demo: dict) -> Callable[[], float]:
 
 
 def measure(engine: str, demo: dict) -> dict:
-    """The losses of the first steps, and the seconds that each step after them takes."""
+    """The losses of the first steps, and the seconds that each step after the warm-up takes."""
     step = micrograd_step(demo) if engine == "micrograd" else our_step(engine, demo)
-    losses = [step() for _ in range(WARM_UP)]
-    seconds = []
-    for _ in range(STEPS[engine]):
-        started = time.perf_counter()
-        losses.append(step())
-        seconds.append(time.perf_counter() - started)
-    return {"losses": losses[: WARM_UP + min(STEPS.values())], "seconds": seconds}
+    losses, seconds = timed(step, WARM_UP + STEPS[engine])
+    return {"losses": losses[: WARM_UP + min(STEPS.values())], "seconds": seconds[WARM_UP:]}
+
+
+def check_losses(results: dict) -> None:
+    for engine, tolerance in (("micro", 1e-12), ("fast", 1e-5)):  # float64 as micrograd; float32
+        difference = first_difference(results["micrograd"]["losses"], results[engine]["losses"], tolerance)
+        if difference:
+            sys.exit(f"{engine} does not compute what micrograd does: {difference}")
 
 
 def main() -> None:
@@ -110,27 +112,11 @@ def main() -> None:
         print(json.dumps(measure(arguments.engine, json.load(sys.stdin))))
         return
 
-    demo = json.dumps(make_demo())
-    seconds: dict[str, list[float]] = {engine: [] for engine in STEPS}
-    losses = {}
-    for _ in range(arguments.rounds):
-        for engine in STEPS:
-            command = [sys.executable, __file__, "--engine", engine]
-            result = json.loads(subprocess.run(command, input=demo, capture_output=True, text=True, check=True).stdout)
-            seconds[engine] += result["seconds"]
-            losses[engine] = result["losses"]
-
-    for engine, tolerance in (("micro", 1e-12), ("fast", 1e-5)):  # float64 as micrograd; float32
-        for step, (theirs, ours) in enumerate(zip(losses["micrograd"], losses[engine], strict=True)):
-            if abs(theirs - ours) > tolerance * abs(theirs):
-                sys.exit(f"{engine} does not compute what micrograd does: step {step}, loss {ours} instead of {theirs}")
-
+    commands = {engine: ["--engine", engine] for engine in STEPS}
+    results = take_turns(__file__, commands, arguments.rounds, json.dumps(make_demo()), check_losses)
+    seconds = {engine: [s for turn in turns for s in turn["seconds"]] for engine, turns in results.items()}
     peer = statistics.median(seconds["micrograd"])
-    print(f"{'engine':<10} {'median step':>14} {'fastest':>14} {'slowest':>14} {'micrograd / it':>15}")
-    for engine, times in seconds.items():
-        median = statistics.median(times)
-        figures = "".join(f"{second * 1e6:>12,.0f} us" for second in (median, min(times), max(times)))
-        print(f"{engine:<10}{figures} {peer / median:>15,.1f}")
+    print_table(seconds, "micrograd / it", lambda median: f"{peer / median:,.1f}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,267 @@
+"""The fast engine beside its peers: PyTorch, eager and with a fused optimizer, JAX compiled, and NumPy by hand.
+
+    python benchmarks/peers.py [--only mlp64 lstm] [--rounds 3] [--output out/peers.json]
+
+All engines compute the same, in float32, from the same data and first weights, which are handed to them as arrays; a
+run stops where their first losses do not agree. PyTorch runs with one thread and with as many as there are cores; its
+faster one is shown, and all are in the JSON file. Each engine runs in a process of its own, they take turns, and no
+variable that tunes BLAS or threads reaches them: see `turns.py`. The ratio is the median step of a peer divided by
+ours: above 1, we are faster. Peers that are not installed are named and left out (`make bench-peers` installs them).
+
+Besides the workloads of `workloads.py` there are
+- memory: the most that a training step (mlp256) needs beyond what the process had after its imports, and by how much
+  the process grows over 1,000 further steps (Linux only);
+- first-step: the time from the start of the process to the end of the first training step (mlp64), imports included;
+  for us also with an empty cache of compiled kernels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib import import_module, metadata, util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from turns import first_difference, print_table, take_turns
+from workloads import WORKLOADS
+
+LOSSES = 5  # at the beginning, that are compared
+MEMORY_STEPS = 1000
+PACKAGES = ["numpy", "numba", "scipy", "torch", "jax", "jaxlib"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """package: what must be installed; module, name and options: the class that knows the workloads, and how to make
+    it; kinds: of workloads, all of them if empty; family: under which the fastest of several is shown.
+    """
+
+    package: str
+    module: str
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
+    family: str = ""
+
+
+def make_engines() -> dict[str, Engine]:
+    found = {"twograd": Engine("fast", "our_steps", "Twograd")}
+    cores = os.cpu_count() or 1
+    trained = ("moons", "mlp", "lenet", "lstm", "digits")
+    for family, fused in (("PyTorch", False), ("PyTorch fused", True)):
+        for threads in sorted({1, cores}):
+            title = f"{family}, {threads} thread{'s' if threads > 1 else ''}"
+            options = {"threads": threads, "fused": fused}
+            found[title] = Engine("torch", "torch_steps", "PyTorch", options, trained if fused else (), family)
+    found["JAX"] = Engine("jax", "jax_steps", "Jax")
+    found["NumPy"] = Engine("numpy", "numpy_steps", "NumPy", kinds=("moons", "mlp", "digits"))
+    return found
+
+
+ENGINES = make_engines()
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# In the process of an engine.
+
+
+def take_turn(workload_name: str, engine_name: str, arrays: str, measured: str) -> dict[str, Any]:
+    """Do a workload on an engine, and return what is measured of it."""
+    engine, workload = ENGINES[engine_name], WORKLOADS[workload_name]
+    with np.load(arrays) as file:
+        problem = dict(file)
+    made = getattr(import_module(engine.module), engine.name)(**engine.options)
+    work = getattr(made, workload.kind)
+    if measured == "memory":
+        return measure_memory(lambda: work(problem, **workload.options))
+    run = work(problem, **workload.options)
+    if measured == "first-step":
+        run(1)
+        return {"finished": time.time()}
+    losses, seconds = run(workload.warm_up + workload.count)
+    return {"losses": losses[:LOSSES], "seconds": seconds[workload.warm_up :]}
+
+
+def measure_memory(begin: Callable[[], Callable[[int], Any]]) -> dict[str, int]:
+    """Bytes: the peak of the first 20 steps beyond the memory before them, and the growth over `MEMORY_STEPS` more.
+
+    The peak is the kernel's VmHWM, set back before; getrusage's ru_maxrss also counts what the process was forked from.
+    """
+    Path("/proc/self/clear_refs").write_text("5")
+    before = memory("VmRSS")
+    run = begin()
+    run(20)
+    peak, settled = memory("VmHWM"), memory("VmRSS")
+    run(MEMORY_STEPS)
+    return {"before": before, "peak": peak - before, "growth": memory("VmRSS") - settled}
+
+
+def memory(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# In the process that starts them.
+
+
+def measure(names: Iterable[str], rounds: int, folder: Path) -> dict[str, Any]:
+    """Print a table for each workload, and return what was measured, by workload and engine."""
+    found: dict[str, Any] = {}
+    for name in names:
+        print(f"\n{name}: {TITLES[name]}")
+        if name == "memory":
+            found[name] = compare_memory(rounds, folder)
+        elif name == "first-step":
+            found[name] = compare_first_steps(rounds, folder)
+        else:
+            found[name] = compare_steps(name, rounds, folder)
+    return found
+
+
+def compare_steps(name: str, rounds: int, folder: Path) -> dict[str, Any]:
+    workload, ours = WORKLOADS[name], next(iter(ENGINES))
+
+    def check(first: dict[str, Any]) -> None:
+        for engine, result in first.items():
+            difference = first_difference(first[ours]["losses"], result["losses"], workload.tolerance)
+            if difference:
+                sys.exit(f"{name}: {engine} does not compute what {ours} does: {difference}")
+
+    results = take_turns(__file__, turns(name, folder), rounds, check=check)
+    seconds = {engine: [s for turn in found for s in turn["seconds"]] for engine, found in results.items()}
+    medians = {engine: statistics.median(times) for engine, times in seconds.items()}
+    shown = best_of_families(medians)
+    print_table({e: seconds[e] for e in shown}, f"it / {ours}", lambda median: f"{median / medians[ours]:.2f}")
+    return {
+        engine: {
+            "median": medians[engine],
+            "fastest": min(times),
+            "slowest": max(times),
+            "medians": [statistics.median(turn["seconds"]) for turn in results[engine]],
+            "ratio": medians[engine] / medians[ours],
+        }
+        for engine, times in seconds.items()
+    }
+
+
+def compare_memory(rounds: int, folder: Path) -> dict[str, Any]:
+    if not Path("/proc/self/clear_refs").exists():
+        print("left out: the memory of a process is measured on Linux only")
+        return {}
+    commands = turns("mlp256", folder, "memory")
+    take_turns(__file__, {engine: commands[engine] for engine in list(commands)[:1]}, 1)  # fills our cache of kernels
+    results = take_turns(__file__, commands, rounds)
+    medians = {
+        engine: {key: statistics.median(turn[key] for turn in found) for key in ("before", "peak", "growth")}
+        for engine, found in results.items()
+    }
+    print(f"{'engine':<24} {'after imports':>14} {'peak of a step':>15} {'growth':>10}")
+    for engine, figures in medians.items():
+        before, peak, growth = [figures[key] / 2**20 for key in ("before", "peak", "growth")]
+        print(f"{engine:<24} {before:>11.1f} MB {peak:>12.1f} MB {growth:>7.1f} MB")
+    return medians
+
+
+def compare_first_steps(rounds: int, folder: Path) -> dict[str, Any]:
+    commands = turns("mlp64", folder, "first-step")
+    ours = next(iter(commands))
+    take_turns(__file__, {ours: commands[ours]}, 1)
+    commands[f"{ours}, no cache"] = [*commands[ours], "--no-cache"]
+    results = take_turns(__file__, commands, rounds)
+    seconds = {engine: [turn["finished"] - turn["spawned"] for turn in found] for engine, found in results.items()}
+    print(f"{'engine':<24} {'first step':>12} {'fastest':>12} {'slowest':>12}")
+    for engine, times in seconds.items():
+        figures = "".join(f"{second:>11.2f} s" for second in (statistics.median(times), min(times), max(times)))
+        print(f"{engine:<24}{figures}")
+    return seconds
+
+
+def turns(name: str, folder: Path, measured: str = "steps") -> dict[str, list[str]]:
+    """The arguments with which this script does a workload, for each engine that is there and takes part."""
+    workload, arrays = WORKLOADS[name], folder / f"{name}.npz"
+    if not arrays.exists():
+        np.savez(arrays, **workload.problem())
+    return {
+        engine: ["--turn", name, engine, str(arrays), measured]
+        for engine, about in ENGINES.items()
+        if util.find_spec(about.package) and (not about.kinds or workload.kind in about.kinds)
+    }
+
+
+def best_of_families(medians: dict[str, float]) -> list[str]:
+    """The engines, but of those that differ in their threads only the fastest."""
+    best: dict[str, str] = {}
+    for engine, median in medians.items():
+        family = ENGINES[engine].family or engine
+        if family not in best or median < medians[best[family]]:
+            best[family] = engine
+    return list(best.values())
+
+
+def describe_machine() -> dict[str, Any]:
+    model, cpuinfo = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    installed = [package for package in PACKAGES if util.find_spec(package)]
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {package: metadata.version(package) for package in installed},
+    }
+
+
+TITLES = {
+    **{name: workload.title for name, workload in WORKLOADS.items()},
+    "memory": f"of a training step of mlp256, and its growth over {MEMORY_STEPS:,} steps",
+    "first-step": "from the start of the process to the end of the first training step of mlp64",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=TITLES, default=list(TITLES), help="these workloads", metavar="")
+    parser.add_argument("--rounds", type=int, default=3, help="how often the engines take turns (default: 3)")
+    parser.add_argument("--output", type=Path, default=Path("out/peers.json"), help="default: out/peers.json")
+    parser.add_argument("--turn", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--no-cache", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.no_cache:
+            os.environ["NUMBA_CACHE_DIR"] = folder
+        if arguments.turn:
+            print(json.dumps(take_turn(*arguments.turn)))
+            return
+
+        machine = describe_machine()
+        versions = ", ".join(f"{package} {version}" for package, version in machine["packages"].items())
+        print(f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, {versions}")
+        for package in sorted({engine.package for engine in ENGINES.values()}):
+            if not util.find_spec(package):
+                print(f"{package} is not installed and left out; make bench-peers installs it")
+        measured = measure(arguments.only, arguments.rounds, Path(folder))
+    if hasattr(os, "getloadavg"):  # not on Windows
+        machine["load"] = os.getloadavg()[0]
+        print(f"\nprocesses that wanted a core in the last minute: {machine['load']:.1f}; our own are about 1.5")
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps({"machine": machine, "workloads": measured}, indent=1) + "\n")
+    print(f"\nsaved {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The workloads on PyTorch, eagerly on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, gelu, relu
+from turns import timed
+from workloads import BATCH, DIGITS, LEARNING_RATE, MLP, MOONS, PENALTY, Problem
+
+Run = Callable[[int], tuple[list[float], list[float]]]
+
+
+class Classifier(nn.Module):
+    """An LSTM, and a dense layer on its last step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.linear = nn.LSTM(28, 64, batch_first=True), nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(self.lstm(x)[0][:, -1])
+
+
+def make_mlp(sizes: list[int]) -> nn.Sequential:
+    modules: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        modules += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*modules[:-1])
+
+
+class PyTorch:
+    """threads: on how many cores; fused: whether the optimizer updates each parameter in a single pass."""
+
+    def __init__(self, threads: int, fused: bool) -> None:
+        torch.set_num_threads(threads)
+        self.fused = fused
+
+    def moons(self, problem: Problem, penalty: bool = True) -> Run:
+        model = make_mlp(MOONS)
+        parameters = list(model.parameters())
+
+        def loss(scores: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            mean = relu(1 - y * scores).mean()
+            return mean + PENALTY * sum((p * p).sum() for p in parameters) if penalty else mean
+
+        return self._train(model, problem, torch.optim.SGD, loss)
+
+    def mlp(self, problem: Problem) -> Run:
+        return self._train(make_mlp(MLP), problem, torch.optim.Adam)
+
+    def lenet(self, problem: Problem) -> Run:
+        model = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding="same"),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 3, padding="same"),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(784, 10),
+        )
+        return self._train(model, problem, torch.optim.SGD)
+
+    def lstm(self, problem: Problem) -> Run:
+        renamed = {name.replace("0.", "lstm.").replace("2.", "linear."): array for name, array in problem.items()}
+        return self._train(Classifier(), renamed, torch.optim.Adam)
+
+    def digits(self, problem: Problem) -> Run:
+        x, y, model, optimizer = self._begin(make_mlp(DIGITS), problem, torch.optim.Adam)
+        random = np.random.default_rng(0)
+
+        def epoch() -> float:
+            total, losses = 0.0, []
+            for rows in torch.from_numpy(random.permutation(len(x))).split(BATCH):
+                error = cross_entropy(model(x[rows]), y[rows])
+                optimizer.zero_grad()
+                error.backward()
+                optimizer.step()
+                losses.append(error.item())
+                total += losses[-1] * len(rows)
+            return total / len(x)
+
+        return lambda count: timed(epoch, count)
+
+    def elementwise(self, problem: Problem, name: str) -> Run:
+        x = torch.from_numpy(problem["x"])
+        function = gelu if name == "gelu" else getattr(torch, name)
+
+        def run(count: int) -> tuple[list[float], list[float]]:
+            with torch.no_grad():
+                return function(x)[:count].tolist(), timed(lambda: function(x) is None, count)[1]
+
+        return run
+
+    def _begin(self, model: nn.Module, problem: Problem, kind: type) -> tuple:
+        arrays = {name: torch.from_numpy(array) for name, array in problem.items()}
+        x, y = arrays.pop("x"), arrays.pop("y")
+        model.load_state_dict(arrays)
+        fused = {"fused": True} if self.fused else {}
+        return x, y, model, kind(model.parameters(), lr=LEARNING_RATE[kind.__name__], **fused)
+
+    def _train(self, model: nn.Module, problem: Problem, kind: type, loss: Callable = cross_entropy) -> Run:
+        x, y, model, optimizer = self._begin(model, problem, kind)
+
+        def step() -> float:
+            error = loss(model(x), y)
+            optimizer.zero_grad()
+            error.backward()
+            optimizer.step()
+            return error.item()
+
+        return lambda count: timed(step, count)
