@@ -201,7 +201,10 @@ class Tensor(Vocabulary):
 
     def _keep(self, grad: np.ndarray) -> None:
         """Add `grad` to the gradient that belongs to this tensor."""
-        self._grad = grad if self._grad is None else np.asarray(self._grad + grad)
+        if self._grad is None:
+            self._grad = grad
+        else:
+            np.add(self._grad, grad, out=self._grad)
 
     def _seed(self, gradient: Any) -> np.ndarray:
         if gradient is None:
