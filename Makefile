@@ -13,7 +13,7 @@ install = $(RUN) -m pip install --quiet --disable-pip-version-check $(2) --edita
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest lint format generate figures bench bench-peers clean
+.PHONY: help demo test test-lowest test-oracles lint format generate figures bench bench-peers clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,15 @@ test-lowest:  ## run all tests with the oldest dependencies that pyproject.toml 
 	@$(call install,[test],--constraint $(VENV)/lowest.txt)
 	@touch $@
 
+test-oracles:  ## run all tests, those that compare with PyTorch too, in .venv-oracles
+	@$(MAKE) --no-print-directory .venv-oracles/.oracles VENV=.venv-oracles
+	.venv-oracles/bin/python -m pytest -q
+
+.venv-oracles/.oracles: pyproject.toml | $(RUN)
+	@echo "installing PyTorch and the test extras into $(VENV) ..."
+	@$(call install,[oracles])
+	@touch $@
+
 lint: $(VENV)/.dev  ## check style, types, imports between folders, and that generated files are up to date
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -86,5 +95,5 @@ bench-peers: $(VENV)/.peers  ## compare the fast engine with PyTorch, JAX and Nu
 	$(RUN) benchmarks/peers.py
 
 clean:  ## delete environments, caches and results
-	rm -rf .venv .venv-lowest out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-oracles out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

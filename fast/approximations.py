@@ -112,14 +112,14 @@ _SMALL = np.float32(0.55)
 
 @register_jitable(**_OPTIONS)
 def tanh32(x):
-    """tanh(x): its odd polynomial where x is small, 1 - 2 / (1 + exp(2 |x|)) with the sign of x elsewhere."""
+    """tanh(x): its odd polynomial where |x| is small, 1 - 2 / (1 + exp(2 |x|)) elsewhere, with the sign of x."""
     a = abs(x)
     a = _10 if a > _10 else a
     s, p = _exp_parts(a + a, _ROUND)
-    large = math.copysign(_1 - _2 / (_1 + s + s * p), x)
-    u = x * x
+    large = _1 - _2 / (_1 + s + s * p)
+    u = a * a
     t = (((_T11 * u + _T9) * u + _T7) * u + _T5) * u + _T3
-    return x + x * (u * t) if a < _SMALL else large
+    return math.copysign(a + a * (u * t) if a < _SMALL else large, x)
 
 
 @register_jitable(**_OPTIONS)

@@ -201,10 +201,7 @@ class Tensor(Vocabulary):
 
     def _keep(self, grad: np.ndarray) -> None:
         """Add `grad` to the gradient that belongs to this tensor."""
-        if self._grad is None:
-            self._grad = grad
-        else:
-            np.add(self._grad, grad, out=self._grad)
+        self._grad = grad if self._grad is None else np.asarray(self._grad + grad)
 
     def _seed(self, gradient: Any) -> np.ndarray:
         if gradient is None:

@@ -71,7 +71,9 @@ class Array(Vocabulary):
         operands, shape = _operands(name, arguments)
         if name in "&|^":
             checks.truth_values(name, [getattr(argument, "dtype", bool_) for argument in arguments])
-        return Array(_zip(lambda a, b: function(number_of(a), number_of(b)), shape, *operands), shape)
+        whole = name in "&|^" and not all(isinstance(a, bool) or getattr(a, "dtype", None) == bool_ for a in arguments)
+        answers = _zip(lambda a, b: function(number_of(a), number_of(b)), shape, *operands)
+        return Array(answers, shape, int64 if whole else bool_)
 
     def flat(self) -> Iterator[Any]:
         """The elements in reading order."""
@@ -154,7 +156,7 @@ def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> 
     nested = _map(number_of, data.tolist() if hasattr(data, "tolist") else data)
     shape = _shape(nested) if shape is None else tuple(shape)
     if dtype is None:
-        kinds = {_kind(number) for number in flatten(nested)} or {float64}
+        kinds = {_kind(number) for number in flatten(nested)} or {_kind_of_array(data)}
         dtype = kinds.pop() if len(kinds) == 1 else int64 if kinds == {int64, bool_} else float64
     if dtype in (int64, bool_):
         if requires_grad:
@@ -162,6 +164,12 @@ def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> 
         return Array(_map(_as_integer if dtype == int64 else _as_bool, nested), shape, dtype)
     values = _map(Value, nested)
     return Array(values, shape, float64, requires_grad) if isinstance(values, list) else values
+
+
+def _kind_of_array(data: Any) -> str:
+    """The type of an array or tensor without elements that could tell."""
+    name = str(getattr(data, "dtype", float64))
+    return bool_ if name == bool_ else int64 if "int" in name else float64
 
 
 def number_of(element: Any) -> Any:

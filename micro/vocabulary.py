@@ -177,7 +177,7 @@ class Vocabulary:
         return self._compare("^", operator.xor, self, other)
 
     def __invert__(self) -> Any:
-        return self._compare("^", operator.xor, self, True)
+        return self._compare("^", operator.xor, self, True if self.dtype == bool_ else -1)
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
@@ -424,9 +424,9 @@ class Vocabulary:
         return abs(self) < math.inf
 
 
-#: The smallest and the largest number of each type.
+#: The smallest and the largest number that `clip` can give, by type.
 _LIMITS: dict[str, tuple[float, float]] = {
-    bool_: (0, 1),
+    bool_: (-(2**63), 2**63 - 1),  # they are counted, as in all arithmetic
     int64: (-(2**63), 2**63 - 1),
     float32: (-math.inf, math.inf),
     float64: (-math.inf, math.inf),

@@ -1,12 +1,14 @@
 """How the tests of one family of functions compare its two versions."""
 
+import inspect
+
 import numpy as np
 from test_functional import numbers, run
 
 import fast
 import micro
 import nn
-from fast import threads
+from fast import elementwise, threads
 
 
 def assert_twins(function, arrays, dtype="float64"):
@@ -40,8 +42,17 @@ def assert_slopes(function, arrays, step=1e-6):
 
 def on_all_cores(monkeypatch, yes=True):
     """Let everything run on all cores, however small it is; or nothing, however large."""
+    set_thresholds(monkeypatch, -1 if yes else 1 << 60)
+
+
+def set_thresholds(monkeypatch, number):
+    """Let everything that has at least `number` elements or multiplications run on all cores."""
     for name in ("CHEAP", "COSTLY", "PRODUCT"):
-        monkeypatch.setattr(threads, name, -1 if yes else 1 << 60)
+        monkeypatch.setattr(threads, name, number)
+    forward, slopes = elementwise._FORWARD, elementwise._SLOPES  # where they have been noted already
+    monkeypatch.setattr(elementwise, "_FORWARD", {name: (kernels, number) for name, (kernels, _) in forward.items()})
+    changed = {name: [(kernels, number) for kernels, _ in plans] for name, plans in slopes.items()}
+    monkeypatch.setattr(elementwise, "_SLOPES", changed)
 
 
 def count_launches(monkeypatch):
@@ -85,3 +96,15 @@ def train_both(build, data, loss, lr=0.05):
         results.append(history.step_loss + history.validation_loss)
     np.testing.assert_allclose(results[1], results[0], rtol=1e-9)
     assert results[0][19] < results[0][0]
+
+
+def layers_of(engine, dtype="float64"):
+    """A function that makes layers of `nn` by name: `make("Linear", 2, 3)`, one after another from one seed."""
+    offered = {"engine": engine, "dtype": dtype, "seed": np.random.default_rng(0)}
+
+    def make(kind, *arguments, **settings):
+        layer = getattr(nn, kind)
+        known = inspect.signature(layer).parameters
+        return layer(*arguments, **settings, **{name: value for name, value in offered.items() if name in known})
+
+    return make

@@ -42,6 +42,7 @@ CASES = {
         lambda a, b, w, t: np.maximum(w, 2) - np.minimum(w, -w) + np.sign(w) + 2 * np.maximum(w, 0),
     ),
     "whole clip": (lambda e, a, b, w, t: w.clip(max=3).round(), lambda a, b, w, t: np.minimum(w, 3)),
+    "clip of truth": (lambda e, a, b, w, t: (w > 0).clip(min=3), lambda a, b, w, t: w * 0 + 3),
     "truth counts": (lambda e, a, b, w, t: (a > 0) + (a > 1) * 2, lambda a, b, w, t: (a > 0) * 1 + (a > 1) * 2),
     "compare": (
         lambda e, a, b, w, t: (a > b) | (a <= -1) & (b != 0),
@@ -52,7 +53,7 @@ CASES = {
         lambda e, a, b, w, t: a.lt(b) ^ a.ge(0.5) ^ a.eq(a),
         lambda a, b, w, t: (a < b) ^ (a >= 0.5) ^ True,
     ),
-    "whole bits": (lambda e, a, b, w, t: (w & 3) | 8, lambda a, b, w, t: (w & 3) | 8),
+    "whole bits": (lambda e, a, b, w, t: (w & 3) | ~w, lambda a, b, w, t: (w & 3) | ~w),
     "isnan": (lambda e, a, b, w, t: (a / 0 * 0).isnan(), lambda a, b, w, t: np.ones(a.shape, bool)),
     "isfinite": (lambda e, a, b, w, t: (a / (a > 0)).isfinite(), lambda a, b, w, t: a > 0),
     "where": (lambda e, a, b, w, t: e.where(a > b, a, 0), lambda a, b, w, t: np.where(a > b, a, 0)),

@@ -62,7 +62,7 @@ def _prod_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     before, after = np.ones_like(lines), np.ones_like(lines)
     before[:, 1:] = lines[:, :-1].cumprod(axis=1)
     after[:, :-1] = lines[:, :0:-1].cumprod(axis=1)[:, ::-1]
-    return (_unlines(before * after, x.shape, node.saved) * grad.reshape(kept),)
+    return (np.asarray(_unlines(before * after, x.shape, node.saved) * grad.reshape(kept)),)
 
 
 _PROD = Rule("prod", _prod_grad, reads=(0,))
@@ -158,13 +158,13 @@ def logsumexp(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     largest = x.data.max(axis=dims, keepdims=True, initial=-np.inf)
     shift = np.where(np.isfinite(largest), largest, x.data.dtype.type(0))
     with np.errstate(divide="ignore", over="ignore"):  # infinities, and the logarithm of 0
-        kept = np.log(elementwise.total(np.exp(x.data - shift), dims)) + shift
+        kept = np.asarray(np.log(elementwise.total(np.exp(x.data - shift), dims)) + shift)
     return record(_LOGSUMEXP, kept.reshape(checks.reduced(x.shape, dims, keepdim)), (x,), saved=kept.shape)
 
 
 def _logsumexp_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     (x,) = node.parents
-    return (np.exp(x.data - node.data.reshape(node.saved)) * grad.reshape(node.saved),)
+    return (np.asarray(np.exp(x.data - node.data.reshape(node.saved)) * grad.reshape(node.saved)),)
 
 
 _LOGSUMEXP = Rule("logsumexp", _logsumexp_grad, reads=(0, -1))

@@ -85,7 +85,7 @@ def _extreme(name: str, choose: Callable[[Line], Any], x: Any, dim: int | None, 
 def _where_extreme(name: str, choose: Callable[[Line], Any], x: Any, dim: int | None, keepdim: bool) -> Array:
     checks.some_elements(name, x.shape, dim)
     dims = checks.dimensions(name, dim if dim is None else (dim,), x.shape)
-    return _reduce(partial(_first, choose), x, dims, keepdim)
+    return _reduce(partial(_first, choose), x, dims, keepdim).to(int64)
 
 
 def _first(choose: Callable[[Line], Any], line: Line) -> int:

@@ -172,7 +172,9 @@ def _spread_out(index: Any, shape: checks.Shape) -> list[Any]:
 def _as_parts(part: Any) -> list[Any]:
     """An integer, or a list of them, as an Array; a mask as the places where it holds, one Array for each dimension."""
     if isinstance(part, list | Array) or hasattr(part, "tolist"):
-        array = part if isinstance(part, Array) else tensor(part, int64 if part == [] else None)
+        array = (
+            part if isinstance(part, Array) else tensor(part, int64 if isinstance(part, list) and not part else None)
+        )
         if array.dtype == bool_:
             chosen = [place for place in places(array.shape) if at(array.values, place)]
             return [Array([place[d] for place in chosen], (len(chosen),), int64) for d in range(len(array.shape))]
