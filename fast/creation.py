@@ -39,9 +39,11 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: st
 
 
 def linspace(start: float, end: float, steps: int, *, dtype: str | None = None) -> Tensor:
-    """`steps` numbers at equal distances, from `start` to `end`, both included."""
+    """`steps` numbers at equal distances, from `start` to `end`, both included; each counted from the nearer end."""
     last = checks.positive("linspace", "steps", steps) - 1
-    return _made(start + np.arange(last + 1) * (end - start) / max(1, last), dtype)
+    step = (end - start) / max(1, last)
+    i = np.arange(last + 1)
+    return _made(np.where(2 * i < max(1, last), start + i * step, end - (last - i) * step), dtype)
 
 
 def eye(n: int, m: int | None = None, *, dtype: str | None = None) -> Tensor:

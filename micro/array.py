@@ -16,7 +16,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from micro import checks
-from micro.ops import Op
+from micro.ops import COPY, Op
 from micro.value import Constant, Value, array_interface, backpropagate, topological_order
 from micro.vocabulary import Vocabulary, bool_, float64, int64
 
@@ -60,7 +60,7 @@ class Array(Vocabulary):
     @staticmethod
     def _apply(op: Op, *arguments: Any) -> Any:
         operands, shape = _operands(op.symbol, arguments)
-        whole = op.whole and all(_is_whole(argument) for argument in arguments)
+        whole = op.whole and all(_kind_of(argument) != float64 for argument in arguments)
         if whole and op.name == "pow":
             checks.exponents(flatten(operands[1]))
         function = op.of_integers if whole else partial(Value._apply, op)
@@ -69,11 +69,11 @@ class Array(Vocabulary):
     @staticmethod
     def _compare(name: str, function: Callable[[Any, Any], Any], *arguments: Any) -> Array:
         operands, shape = _operands(name, arguments)
+        kinds = {_kind_of(argument) for argument in arguments}
         if name in "&|^":
-            checks.truth_values(name, [getattr(argument, "dtype", bool_) for argument in arguments])
-        whole = name in "&|^" and not all(isinstance(a, bool) or getattr(a, "dtype", None) == bool_ for a in arguments)
-        answers = _zip(lambda a, b: function(number_of(a), number_of(b)), shape, *operands)
-        return Array(answers, shape, int64 if whole else bool_)
+            checks.truth_values(name, kinds)
+        dtype = int64 if name in "&|^" and int64 in kinds else bool_
+        return Array(_zip(lambda a, b: function(number_of(a), number_of(b)), shape, *operands), shape, dtype)
 
     def flat(self) -> Iterator[Any]:
         """The elements in reading order."""
@@ -104,7 +104,7 @@ class Array(Vocabulary):
 
     def detach(self) -> Array:
         """The same numbers, without their history."""
-        return tensor(self.tolist(), self.dtype)
+        return tensor(self, self.dtype)
 
     def retain_grad(self) -> None:
         """Ask for the gradient of an intermediate result. (Every Value keeps its gradient anyway.)"""
@@ -156,20 +156,27 @@ def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> 
     nested = _map(number_of, data.tolist() if hasattr(data, "tolist") else data)
     shape = _shape(nested) if shape is None else tuple(shape)
     if dtype is None:
-        kinds = {_kind(number) for number in flatten(nested)} or {_kind_of_array(data)}
+        kinds = {_kind(number) for number in flatten(nested)} or {_kind_of_none(data)}
         dtype = kinds.pop() if len(kinds) == 1 else int64 if kinds == {int64, bool_} else float64
+    return made_of(nested, shape, dtype, requires_grad)
+
+
+def made_of(numbers: Any, shape: checks.Shape, dtype: str, requires_grad: bool = False) -> Any:
+    """A tensor of this type from nested lists of plain numbers."""
     if dtype in (int64, bool_):
         if requires_grad:
             checks.may_require_grad(dtype)
-        return Array(_map(_as_integer if dtype == int64 else _as_bool, nested), shape, dtype)
-    values = _map(Value, nested)
+        return Array(_map(_as_integer if dtype == int64 else _as_bool, numbers), shape, dtype)
+    values = _map(Value, numbers)
     return Array(values, shape, float64, requires_grad) if isinstance(values, list) else values
 
 
-def _kind_of_array(data: Any) -> str:
-    """The type of an array or tensor without elements that could tell."""
-    name = str(getattr(data, "dtype", float64))
-    return bool_ if name == bool_ else int64 if "int" in name else float64
+def copied(element: Any) -> Any:
+    """A Value of its own, made from `element`, so that writing to one leaves the other as it is; integers as they are.
+
+    Where PyTorch's result has memory of its own the elements are copied, where it is a view they are shared.
+    """
+    return Value._apply(COPY, element) if isinstance(element, Value) else element
 
 
 def number_of(element: Any) -> Any:
@@ -181,17 +188,24 @@ def _kind(number: Any) -> str:
     return bool_ if isinstance(number, bool) else int64 if isinstance(number, Integral) else float64
 
 
-def _is_whole(argument: Any) -> bool:
-    """Whether an operand is a whole number, or made of such."""
-    return (argument.dtype if isinstance(argument, Vocabulary) else _kind(argument)) != float64
+def _kind_of_none(data: Any) -> str:
+    """The type of data without any numbers: that of an array is known all the same."""
+    dtype = str(getattr(data, "dtype", float64))
+    return bool_ if dtype == bool_ else int64 if "int" in dtype else float64
+
+
+def _kind_of(argument: Any) -> str:
+    """The type of an operand, a tensor or a number."""
+    return argument.dtype if isinstance(argument, Vocabulary) else _kind(argument)
 
 
 def _as_integer(number: Any) -> int:
     if not isinstance(number, Real):
         raise TypeError(f"tensor needs numbers, got {number!r:.80} of type {type(number).__name__}")
-    if not abs(float(number)) < 2**63:
+    exact = int(number) if isinstance(number, Integral) else float(number)
+    if not -(2**63) <= exact < 2**63:
         raise checks.no_integer(number)
-    return int(number if isinstance(number, Integral) else float(number))
+    return int(exact)
 
 
 def _as_bool(number: Any) -> bool:
@@ -288,9 +302,9 @@ def at(nested: Any, place: Iterable[int]) -> Any:
     return nested
 
 
-def build(shape: checks.Shape, element: Callable[..., Any]) -> Any:
+def build(shape: checks.Shape, element: Callable[..., Any], dtype: str = float64) -> Any:
     """The Array of this shape whose element at each place is `element(*place)`; without dimensions, that element."""
-    return wrap(regroup((element(*place) for place in places(shape)), shape), shape)
+    return wrap(regroup((element(*place) for place in places(shape)), shape), shape, dtype)
 
 
 def places(shape: checks.Shape) -> Iterator[tuple[int, ...]]:
@@ -308,6 +322,8 @@ def along(function: Callable[[list[Any]], list[Any]], nested: list[Any], shape: 
         return [along(function, row, shape[1:], dim - 1) for row in nested]
     if len(shape) == 1:
         return function(nested)
+    if shape[1] == 0:
+        return nested  # rows without elements: there are no lines
     columns = [along(function, [row[i] for row in nested], (shape[0], *shape[2:]), 0) for i in range(shape[1])]
     return [list(rows) for rows in zip(*columns, strict=True)]
 

@@ -246,6 +246,12 @@ def index_part(part: Any) -> None:
         )
 
 
+def mask_fits(mask: Shape, lengths: Shape) -> None:
+    """A mask between the brackets says yes or no to every place of the dimensions that it stands for."""
+    if mask != lengths:
+        raise IndexError(f"x[...]: a mask of shape {mask} for dimensions of shape {lengths}; the two must be equal")
+
+
 def vectors(name: str, *tensors: Any) -> None:
     """Each with one dimension."""
     one_engine(name, *tensors)
@@ -436,6 +442,8 @@ def arange(start: Any, end: Any, step: Any) -> tuple[Any, Any, int, bool]:
     if not (step and math.isfinite(start) and math.isfinite(end) and math.isfinite(step)):
         raise ValueError(f"arange: start={start}, end={end}, step={step}; give finite numbers and a step that is not 0")
     whole = all(isinstance(number, Integral) for number in (start, end, step))
+    if whole:
+        return int(start), int(step), len(range(int(start), int(end), int(step))), whole
     return start, step, max(0, math.ceil((end - start) / step)), whole
 
 

@@ -11,9 +11,8 @@ from math import floor
 from typing import Any
 
 from micro import checks
-from micro.array import regroup, tensor, wrap
+from micro.array import made_of, regroup, tensor
 from micro.randomness import normal, uniform
-from micro.value import Value
 from micro.vocabulary import float64, int64
 
 
@@ -40,9 +39,10 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: st
 
 
 def linspace(start: float, end: float, steps: int, *, dtype: str | None = None) -> Any:
-    """`steps` numbers at equal distances, from `start` to `end`, both included."""
+    """`steps` numbers at equal distances, from `start` to `end`, both included; each counted from the nearer end."""
     last = checks.positive("linspace", "steps", steps) - 1
-    return _made((last + 1,), lambda i: start + i * (end - start) / max(1, last), dtype)
+    step = (end - start) / max(1, last)
+    return _made((last + 1,), lambda i: start + i * step if 2 * i < max(1, last) else end - (last - i) * step, dtype)
 
 
 def eye(n: int, m: int | None = None, *, dtype: str | None = None) -> Any:
@@ -72,5 +72,5 @@ def randint(low: int, high: int, shape: Any, *, seed: int) -> Any:
 
 def _made(shape: checks.Shape, number: Callable[[int], float], dtype: str | None, requires_grad: bool = False) -> Any:
     """A tensor whose element number i, in reading order, is `number(i)`."""
-    values = regroup(map(Value, map(number, count())), shape)
-    return tensor(wrap(values, shape, float64), dtype or float64, requires_grad)
+    checks.element_type(dtype or float64)
+    return made_of(regroup(map(number, count()), shape), shape, dtype or float64, requires_grad)

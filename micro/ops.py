@@ -146,6 +146,10 @@ _ROWS = (
     ),
 )
 
+#: What gives a number a place of its own: an element that stands twice, or that somebody may overwrite. No row of the
+#: table, for there is nothing to compute.
+COPY = Op("copy", "copy", "x", ("1",), (_ANY,))
+
 #: The table: name to row.
 OPS: dict[str, Op] = {op.name: op for op in _ROWS}
 
@@ -244,10 +248,12 @@ def pdf(x: float) -> float:
 
 
 def _to_whole(function: Callable[[float], int]) -> Callable[[float], float]:
-    """`function`, which rounds, leaving nan and infinity as they are and a float a float."""
+    """`function`, which rounds, leaving integers, nan and infinity as they are and a float a float."""
 
     def call(x: float) -> float:
-        return math.copysign(type(x)(function(x)), x) if abs(x) < inf else x
+        if isinstance(x, int) or not abs(x) < inf:
+            return x
+        return math.copysign(float(function(x)), x)
 
     return call
 

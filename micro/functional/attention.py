@@ -46,7 +46,7 @@ def scaled_dot_product_attention(
         return [dot(weights, column) for column in zip(*values, strict=True)]
 
     places = product(*map(range, shape[:-1]))
-    return Array(regroup((answer(*place) for place in places), shape[:-1]))
+    return Array(regroup((answer(*place) for place in places), shape[:-1]), (*shape[:-1], value.shape[-1]))
 
 
 def _weights(scores: list[Any], mask: list[float]) -> list[Any]:

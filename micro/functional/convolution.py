@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from micro import checks
-from micro.array import Array, at, build
-from micro.functional.reductions import add_up
+from micro.array import Array, at, build, copied
+from micro.functional.reductions import add_up, total
 from micro.value import Value
 
 #: One number for every dimension of the image, or one for each.
@@ -47,7 +47,7 @@ def conv1d(
             for c in range(channels)
             for a, k in line.places(i)
         ]
-        return add_up(products if bias is None else [bias.values[o], *products])
+        return add_up(products) if bias is None else total([bias.values[o], *products])
 
     return build((*x.shape[:-2], outputs, line.positions), element)
 
@@ -79,7 +79,7 @@ def conv2d(
             for a, h in rows.places(i)
             for b, w in columns.places(j)
         ]
-        return add_up(products if bias is None else [bias.values[o], *products])
+        return add_up(products) if bias is None else total([bias.values[o], *products])
 
     return build((*x.shape[:-3], outputs, rows.positions, columns.positions), element)
 
@@ -108,7 +108,7 @@ def largest(values: Sequence[Any]) -> Any:
     for value in values:
         if found is None or value.data > found.data or value.data != value.data:
             found = value
-    return Value(float("-inf")) if found is None else found
+    return Value(float("-inf")) if found is None else copied(found)
 
 
 def avg_pool2d(x: Array, kernel_size: Lengths, stride: Lengths | None = None, padding: Lengths = 0) -> Array:

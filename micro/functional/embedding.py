@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from micro import checks
-from micro.array import Array, regroup
+from micro.array import Array, at, build, copied
 
 
 def embedding(indices: Array, weight: Array) -> Array:
@@ -14,4 +16,9 @@ def embedding(indices: Array, weight: Array) -> Array:
     """
     checks.embedding_arguments(indices, weight)
     checks.row_numbers("embedding", indices.flat(), indices.shape, weight.shape[0])
-    return Array(regroup((list(weight.values[i]) for i in indices.flat()), indices.shape))
+
+    def element(*place: int) -> Any:
+        *n, d = place
+        return copied(weight.values[at(indices.values, n)][d])
+
+    return build((*indices.shape, weight.shape[1]), element)

@@ -7,7 +7,7 @@ from typing import Any
 
 from micro import checks
 from micro.array import Array, along, at, build
-from micro.functional.reductions import add_up
+from micro.functional.reductions import add_up, total
 
 
 def matmul(a: Array, b: Array) -> Any:
@@ -50,4 +50,4 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
 def dot(a: Sequence[Any], b: Sequence[Any], start: Any = None) -> Any:
     """start + a[0] * b[0] + a[1] * b[1] + ..., from left to right."""
     products = [left * right for left, right in zip(a, b, strict=True)]
-    return add_up(products if start is None else [start, *products])
+    return add_up(products) if start is None else total([start, *products])

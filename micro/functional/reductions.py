@@ -6,11 +6,11 @@ import builtins
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import product
+from itertools import product as combinations
 from typing import Any
 
 from micro import checks
-from micro.array import Array, along, at, build, number_of
+from micro.array import Array, along, at, build, copied, number_of
 from micro.value import Value
 from micro.vocabulary import Dim, Extreme, float64, int64
 
@@ -21,29 +21,36 @@ def add_up(values: Sequence[Any]) -> Any:
     """values[0] + values[1] + ..., from left to right; a Value of 0 if there are none."""
     if not values:
         return Value(0.0)
-    total = values[0]
+    result = values[0]
     for value in values[1:]:
-        total = total + value
-    return total
+        result = result + value
+    return result
+
+
+def total(values: Sequence[Any]) -> Any:
+    """`add_up` of Values that belong to somebody: never one of them, but a copy where there is only one."""
+    return copied(values[0]) if len(values) == 1 else add_up(values)
 
 
 def sum(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """The sum over one or several dimensions, or over all elements; truth values are counted."""
-    return _reduce(add_up if x.dtype == float64 else builtins.sum, x, checks.dimensions("sum", dim, x.shape), keepdim)
+    dims = checks.dimensions("sum", dim, x.shape)
+    return _reduce(total, x, dims, keepdim) if x.dtype == float64 else _reduce(builtins.sum, x, dims, keepdim, int64)
 
 
 def prod(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """The product over one or several dimensions, or over all elements."""
-    return _reduce(partial(_multiply, x.dtype), x, checks.dimensions("prod", dim, x.shape), keepdim)
+    dims = checks.dimensions("prod", dim, x.shape)
+    return _reduce(_multiply, x, dims, keepdim) if x.dtype == float64 else _reduce(math.prod, x, dims, keepdim, int64)
 
 
-def _multiply(dtype: str, line: Line) -> Any:
+def _multiply(line: Line) -> Any:
     if not line:
-        return Value(1.0) if dtype == float64 else 1
-    total = line[0]
+        return Value(1.0)
+    product = copied(line[0]) if len(line) == 1 else line[0]
     for value in line[1:]:
-        total = total * value
-    return total
+        product = product * value
+    return product
 
 
 def mean(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
@@ -76,16 +83,16 @@ def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Array:
 def _extreme(name: str, choose: Callable[[Line], Any], x: Any, dim: int | None, keepdim: bool) -> Any:
     checks.some_elements(name, x.shape, dim)
     if dim is None:
-        return _reduce(partial(_shared, choose), x, checks.dimensions(name, None, x.shape), keepdim)
+        return _reduce(partial(_shared, choose), x, checks.dimensions(name, None, x.shape), keepdim, x.dtype)
     dims = (checks.dimension(name, dim, x.shape),)
-    first = _reduce(lambda line: line[_first(choose, line)], x, dims, keepdim)
+    first = _reduce(lambda line: copied(line[_first(choose, line)]), x, dims, keepdim, x.dtype)
     return Extreme(first, _where_extreme(name, choose, x, dim, keepdim))
 
 
 def _where_extreme(name: str, choose: Callable[[Line], Any], x: Any, dim: int | None, keepdim: bool) -> Array:
     checks.some_elements(name, x.shape, dim)
     dims = checks.dimensions(name, dim if dim is None else (dim,), x.shape)
-    return _reduce(partial(_first, choose), x, dims, keepdim).to(int64)
+    return _reduce(partial(_first, choose), x, dims, keepdim, int64)
 
 
 def _first(choose: Callable[[Line], Any], line: Line) -> int:
@@ -96,22 +103,31 @@ def _first(choose: Callable[[Line], Any], line: Line) -> int:
 
 
 def _shared(choose: Callable[[Line], Any], line: Line) -> Any:
-    """The chosen number; where several elements are equal to it their mean, so that they share its gradient."""
-    chosen = line[_first(choose, line)]
-    if not isinstance(chosen, Value):
-        return chosen
-    winners = [value for value in line if value.data == chosen.data]
-    return add_up(winners) / len(winners) if len(winners) > 1 else chosen
+    """The chosen number; where several elements are equal to it their mean, so that they share its gradient.
+
+    The mean is taken of their distances from that number, which are 0, for rounding would move that of the numbers.
+    """
+    chosen = number_of(line[_first(choose, line)])
+    winners = [element for element in line if _same(number_of(element), chosen)]
+    if len(winners) == 1 or not isinstance(winners[0], Value):
+        return copied(winners[0])
+    shift = chosen if math.isfinite(chosen) else 0.0
+    return add_up([value - shift for value in winners]) / len(winners) + shift
 
 
-def _reduce(function: Callable[[Line], Any], x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+def _same(a: float, b: float) -> bool:
+    """Whether two numbers are equal, or both nan."""
+    return a == b or (a != a and b != b)
+
+
+def _reduce(function: Callable[[Line], Any], x: Any, dims: tuple[int, ...], keepdim: bool, dtype: str = float64) -> Any:
     """Replace the elements along the dimensions `dims` with one number, `function` of them in reading order."""
 
     def element(*place: int) -> Any:
         sources = [range(n) if d in dims else (i,) for d, (i, n) in enumerate(zip(place, x.shape, strict=True))]
-        return function([at(x.values, source) for source in product(*sources)])
+        return function([at(x.values, source) for source in combinations(*sources)])
 
-    result = build(checks.kept(x.shape, dims), element)
+    result = build(checks.kept(x.shape, dims), element, dtype)
     return result.reshape(*checks.reduced(x.shape, dims, keepdim))
 
 

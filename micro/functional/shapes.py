@@ -1,19 +1,19 @@
 """Other types, shapes and selections of the same numbers.
 
 No arithmetic happens here: the result holds the very Values of the argument, in other places, so that gradients reach
-them by themselves.
+them by themselves, and so does what is written to them. Where PyTorch makes a copy, so does this: a Value for each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
 
 from micro import checks
-from micro.array import Array, at, build, flatten, places, regroup, stretch, tensor, wrap
+from micro.array import Array, at, build, copied, places, regroup, stretch, tensor, wrap
 from micro.value import Constant, Value
-from micro.vocabulary import bool_, float32, float64, int64
+from micro.vocabulary import Vocabulary, bool_, float32, float64, int64
 
 
 def to(x: Any, dtype: str) -> Any:
@@ -23,18 +23,24 @@ def to(x: Any, dtype: str) -> Any:
     """
     if x.dtype == dtype or (x.dtype == float64 and dtype == float32):
         return x
-    return tensor(x.tolist(), dtype)
+    return tensor(x, dtype)
 
 
 def reshape(x: Any, *shape: int) -> Any:
-    """The same elements, in reading order, in another shape; one length may be -1."""
+    """The same elements, in reading order, in another shape; one length may be -1.
+
+    Elements that stand in several places, as `broadcast_to` leaves them, are copied: one Value for each place.
+    """
     shape = checks.new_shape(x.shape, shape)
-    return wrap(regroup(x.flat(), shape), shape, x.dtype)
+    elements = list(x.flat())
+    if len(set(map(id, elements))) < len(elements):
+        elements = list(map(copied, elements))
+    return wrap(regroup(iter(elements), shape), shape, x.dtype)
 
 
 def shares_memory(x: Any, y: Any) -> bool:
-    """Whether writing to x changes y. (Here results hold the Values of their argument: it always does.)"""
-    return True
+    """Whether writing to x changes y: whether all elements of y are of x."""
+    return set(map(id, y.flat())) <= set(map(id, x.flat()))
 
 
 def permute(x: Array, *dims: int) -> Array:
@@ -44,7 +50,7 @@ def permute(x: Array, *dims: int) -> Array:
     def element(*place: int) -> Any:
         return at(x.values, [place[dims.index(dim)] for dim in range(len(dims))])
 
-    return build(tuple(x.shape[dim] for dim in dims), element)
+    return build(tuple(x.shape[dim] for dim in dims), element, x.dtype)
 
 
 def broadcast_to(x: Any, shape: tuple[int, ...]) -> Array:
@@ -59,22 +65,24 @@ def flip(x: Array, *dims: int) -> Array:
 
     def element(*place: int) -> Any:
         turn = [n - 1 - i if d in turned else i for d, (i, n) in enumerate(zip(place, x.shape, strict=True))]
-        return at(x.values, turn)
+        return copied(at(x.values, turn))
 
-    return build(x.shape, element)
+    return build(x.shape, element, x.dtype)
 
 
 def pad(x: Array, pad: Sequence[int], value: float = 0.0) -> Array:
     """x with `value` around it: pad = (before, after) for the last dimension, then for the one before it, and so on."""
     pairs = checks.padding(x.shape, pad)
+    border: Callable[[float], Any] = {float64: Constant, int64: int, bool_: bool}[x.dtype]
 
     def element(*place: int) -> Any:
         inner = [i - before for i, (before, _) in zip(place, pairs, strict=True)]
         if all(0 <= i < n for i, n in zip(inner, x.shape, strict=True)):
-            return at(x.values, inner)
-        return Constant(value) if x.dtype == float64 else int(value)
+            return copied(at(x.values, inner))
+        return border(value)
 
-    return build(tuple(n + before + after for n, (before, after) in zip(x.shape, pairs, strict=True)), element)
+    shape = tuple(n + before + after for n, (before, after) in zip(x.shape, pairs, strict=True))
+    return build(shape, element, x.dtype)
 
 
 def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
@@ -85,10 +93,10 @@ def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
 
     def element(*place: int) -> Any:
         values, i = sources[place[dim]]
-        return at(values, (*place[:dim], i, *place[dim + 1 :]))
+        return copied(at(values, (*place[:dim], i, *place[dim + 1 :])))
 
     first = tensors[0].shape
-    return build((*first[:dim], len(sources), *first[dim + 1 :]), element)
+    return build((*first[:dim], len(sources), *first[dim + 1 :]), element, dtype)
 
 
 def gather(x: Array, dim: int, index: Array) -> Array:
@@ -97,20 +105,24 @@ def gather(x: Array, dim: int, index: Array) -> Array:
     checks.inside("gather", index.flat(), x.shape[dim])
 
     def element(*place: int) -> Any:
-        return at(x.values, (*place[:dim], at(index.values, place), *place[dim + 1 :]))
+        return copied(at(x.values, (*place[:dim], at(index.values, place), *place[dim + 1 :])))
 
-    return build(index.shape, element)
+    return build(index.shape, element, x.dtype)
 
 
 def getitem(x: Array, index: Any) -> Any:
-    """x[index], with NumPy's meaning of integers, slices, None, dots, and lists of integers or of truth values."""
-    shape, selected = _selection(index, x.shape)
-    return wrap(regroup((at(x.values, place) for place in selected), shape), shape, x.dtype)
+    """x[index], with NumPy's meaning of integers, slices, None, dots, and lists of integers or of truth values.
+
+    Integers, slices, None and dots alone give a view; where there is a list, the elements are copied.
+    """
+    shape, selected, listed = _selection(index, x.shape)
+    elements = (at(x.values, place) for place in selected)
+    return wrap(regroup(map(copied, elements) if listed else elements, shape), shape, x.dtype)
 
 
 def setitem(x: Array, index: Any, numbers: Any) -> None:
     """x[index] = numbers: new numbers in the selected places."""
-    shape, selected = _selection(index, x.shape)
+    shape, selected, _ = _selection(index, x.shape)
     new = tensor(numbers, x.dtype)
     checks.assigned("x[...] = numbers", new.shape, shape)
     for place, number in zip(selected, broadcast_to(new, shape).flat(), strict=True):
@@ -124,8 +136,8 @@ def setitem(x: Array, index: Any, numbers: Any) -> None:
 # What an index selects.
 
 
-def _selection(index: Any, shape: checks.Shape) -> tuple[checks.Shape, list[tuple[int, ...]]]:
-    """The shape of x[index], and for each of its elements the place in x.
+def _selection(index: Any, shape: checks.Shape) -> tuple[checks.Shape, list[tuple[int, ...]], bool]:
+    """The shape of x[index], for each of its elements the place in x, and whether the index has a list in it.
 
     Each part of the index offers, for one dimension of x, the places along it. Slices offer a range, and make a
     dimension of the result. Lists are walked through together (the first element of each, then the second, ...), and
@@ -149,44 +161,59 @@ def _selection(index: Any, shape: checks.Shape) -> tuple[checks.Shape, list[tupl
         found = [next(chosen) if isinstance(part, Array) else next(straight) for part in parts]
         return tuple(i for i, part in zip(found, parts, strict=True) if part is not None)
 
-    return result, [source(place) for place in places(result)]
+    return result, [source(place) for place in places(result)], bool(group)
 
 
 def _spread_out(index: Any, shape: checks.Shape) -> list[Any]:
     """One part for each dimension: a range, an integer Array of places, or None where the result gets a new one."""
-    parts: list[Any] = []
-    for part in index if isinstance(index, tuple) else (index,):
-        parts += _as_parts(part)
-    if sum(part is Ellipsis for part in parts) > 1:
+    parts = [_as_part(part) for part in (index if isinstance(index, tuple) else (index,))]
+    dots = [i for i, part in enumerate(parts) if part is Ellipsis]
+    if len(dots) > 1:
         raise IndexError(f"index {index}: more than one ...")
-    needed = sum(part is not None and part is not Ellipsis for part in parts)
+    needed = sum(map(_dimensions_of, parts))
     if needed > len(shape):
         raise IndexError(f"index {index}: {needed} indices for the {len(shape)} dimensions of shape {shape}")
-    rest = [slice(None)] * (len(shape) - needed)
-    where = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
-    parts = parts[:where] + rest + parts[where + 1 :]
-    lengths = iter(shape)
-    return [None if part is None else _in_range(part, next(lengths)) for part in parts]
+    where = dots[0] if dots else len(parts)
+    parts[where : where + 1] = [slice(None)] * (len(shape) - needed)
+    spread: list[Any] = []
+    for part in parts:
+        first = sum(found is not None for found in spread)
+        spread += _places_along(part, shape[first : first + _dimensions_of(part)])
+    return spread
 
 
-def _as_parts(part: Any) -> list[Any]:
-    """An integer, or a list of them, as an Array; a mask as the places where it holds, one Array for each dimension."""
+def _as_part(part: Any) -> Any:
+    """An integer, or a list of integers or of truth values, as an Array; the rest as it is."""
+    if isinstance(part, Vocabulary) and not isinstance(part, Array | Value):
+        raise checks.mixed_engines("x[...]", (Array([]), part))
     if isinstance(part, list | Array) or hasattr(part, "tolist"):
-        array = (
-            part if isinstance(part, Array) else tensor(part, int64 if isinstance(part, list) and not part else None)
-        )
-        if array.dtype == bool_:
-            chosen = [place for place in places(array.shape) if at(array.values, place)]
-            return [Array([place[d] for place in chosen], (len(chosen),), int64) for d in range(len(array.shape))]
-        if array.dtype == int64:
-            return [array]
+        empty = isinstance(part, list) and not part
+        array = part if isinstance(part, Array) else tensor(part, int64 if empty else None)
+        if array.dtype == int64 or (array.dtype == bool_ and array.shape):
+            return array
     checks.index_part(part)
-    return [Array(int(part), (), int64)] if isinstance(part, Integral) else [part]
+    return Array(int(part), (), int64) if isinstance(part, Integral) else part
 
 
-def _in_range(part: Any, length: int) -> Any:
-    """`part` for a dimension of this length: a slice as a range, and no negative numbers."""
+def _dimensions_of(part: Any) -> int:
+    """How many dimensions of x a part speaks of."""
+    if isinstance(part, Array) and part.dtype == bool_:
+        return len(part.shape)
+    return 0 if part is None or part is Ellipsis else 1
+
+
+def _places_along(part: Any, lengths: checks.Shape) -> list[Any]:
+    """The places that a part selects, for each of its dimensions: a slice as a range, and no negative numbers.
+
+    A mask is the same as lists of the places where it holds, one list for each of its dimensions.
+    """
+    if part is None:
+        return [None]
     if isinstance(part, slice):
-        return range(length)[part]
-    checks.inside("x[...]", part.flat(), length)
-    return wrap(regroup((i % length for i in flatten(part.values)), part.shape), part.shape, int64)
+        return [range(lengths[0])[part]]
+    if part.dtype == bool_:
+        checks.mask_fits(part.shape, lengths)
+        chosen = [place for place in places(lengths) if at(part.values, place)]
+        return [Array([place[d] for place in chosen], (len(chosen),), int64) for d in range(len(lengths))]
+    checks.inside("x[...]", part.flat(), lengths[0])
+    return [wrap(regroup((i % lengths[0] for i in part.flat()), part.shape), part.shape, int64)]

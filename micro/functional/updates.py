@@ -3,7 +3,8 @@
 `state` belongs to the optimizer and begins as an empty dictionary. `state[i]` is what is remembered of parameter `i`
 from step to step: tensors of its shape, and `step`, the number of steps. The keys are PyTorch's.
 
-Every parameter moves; one that took no part in the loss has a gradient of 0.
+Parameters whose `requires_grad` is False stay where they are, and so does what is remembered of them. All others move:
+one that took no part in the loss has a gradient of 0. (In `fast`, as in PyTorch, it has none and stays where it is.)
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ def sgd_step(
 ) -> None:
     """Gradient descent: p -= lr * g; with momentum g is replaced by `buffer`, in which older gradients fade."""
     if momentum == 0:
-        for x in elements(parameters):
+        for x in elements(p for p in parameters if p.requires_grad):
             x.data -= lr * (x.grad + weight_decay * x.data)
         return
-    for i, p in enumerate(parameters):
+    for i, p in _trained(parameters):
         first = i not in state
         kept = state.get(i) or _begin(state, i, p, "momentum_buffer")
         for x, buffer in zip(p.flat(), kept["momentum_buffer"].flat(), strict=True):
@@ -60,7 +61,7 @@ def adam_step(
     itself by the factor 1 - lr * weight_decay, before the step (Loshchilov and Hutter 2019).
     """
     beta1, beta2 = betas
-    for i, p in enumerate(parameters):
+    for i, p in _trained(parameters):
         kept = state.get(i) or _begin(state, i, p, "exp_avg", "exp_avg_sq", step=0)
         t = kept["step"] = kept["step"] + 1
         for x, m, v in zip(p.flat(), kept["exp_avg"].flat(), kept["exp_avg_sq"].flat(), strict=True):
@@ -91,7 +92,7 @@ def rmsprop_step(
     The mean s starts at 0, and nothing makes up for that: the first step is lr / sqrt(1 - alpha) long. `centered`
     divides by the standard deviation instead, the root of s - mean^2 (Graves 2013), where rounding below 0 counts as 0.
     """
-    for i, p in enumerate(parameters):
+    for i, p in _trained(parameters):
         kept = state.get(i) or _begin(state, i, p, "square_avg", "grad_avg", "momentum_buffer")
         squares, means, buffers = [kept[name].flat() for name in ("square_avg", "grad_avg", "momentum_buffer")]
         for x, s, mean, buffer in zip(p.flat(), squares, means, buffers, strict=True):
@@ -118,7 +119,7 @@ def adagrad_step(
     eps: float = 1e-10,
 ) -> None:
     """Duchi, Hazan and Singer 2011: the gradient divided by the root of the sum of all its squares so far."""
-    for i, p in enumerate(parameters):
+    for i, p in _trained(parameters):
         kept = state.get(i) or _begin(state, i, p, "sum", step=0, start=initial_accumulator_value)
         t = kept["step"] = kept["step"] + 1
         rate = lr / (1 + (t - 1) * lr_decay)
@@ -126,6 +127,11 @@ def adagrad_step(
             g = x.grad + weight_decay * x.data
             total.data += g * g
             x.data -= rate * divide(g, math.sqrt(total.data) + eps)
+
+
+def _trained(parameters: Sequence[Array]) -> list[tuple[int, Array]]:
+    """The parameters that are to move, with their numbers."""
+    return [(i, p) for i, p in enumerate(parameters) if p.requires_grad]
 
 
 def _begin(state: State, i: int, parameter: Array, *names: str, start: float = 0.0, **counts: int) -> dict[str, Any]:
@@ -140,7 +146,7 @@ def _begin(state: State, i: int, parameter: Array, *names: str, start: float = 0
 
 def clip_grad_norm_(parameters: Sequence[Array], max_norm: float) -> float:
     """Scale all gradients by min(1, max_norm / (norm + 1e-6)); returns the norm, sqrt(sum of g^2), before that."""
-    values = elements(parameters)
+    values = elements(p for p in parameters if p.requires_grad)
     norm = math.sqrt(sum(x.grad * x.grad for x in values))
     scale = min(max_norm / (norm + 1e-6), 1.0)  # in this order nan stays nan
     for x in values:
@@ -150,5 +156,5 @@ def clip_grad_norm_(parameters: Sequence[Array], max_norm: float) -> float:
 
 def clip_grad_value_(parameters: Sequence[Array], clip_value: float) -> None:
     """Cut every element of every gradient to the range from -clip_value to clip_value."""
-    for x in elements(parameters):
+    for x in elements(p for p in parameters if p.requires_grad):
         x.grad = max(min(x.grad, clip_value), -clip_value)  # in this order nan stays nan
