@@ -155,4 +155,4 @@ def clip_grad_value_(parameters: Sequence[Tensor], clip_value: float) -> None:
     """Cut every element of every gradient to the range from -clip_value to clip_value; nan stays nan."""
     for p in parameters:
         if p._grad is not None:
-            p._grad = np.clip(p._grad, -clip_value, clip_value)
+            p._grad = np.asarray(np.clip(p._grad, -clip_value, clip_value))
