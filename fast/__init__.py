@@ -5,6 +5,7 @@
 """
 
 import sys
+from typing import TYPE_CHECKING
 
 from fast import functional
 from fast.creation import arange, eye, from_dlpack, full, linspace, ones, rand, randint, randn, zeros
@@ -15,6 +16,7 @@ from micro import (
     float32,
     float64,
     full_like,
+    hints,
     int64,
     no_grad,
     one_hot,
@@ -64,3 +66,6 @@ default_dtype = float32
 
 # Layers and losses are handed tensors and find the engine's functions through them. Set here, once everything exists.
 Tensor.engine = sys.modules[__name__]
+
+if not TYPE_CHECKING:  # which is to find names that do not exist
+    __getattr__ = hints.of_engine(__name__, Tensor)

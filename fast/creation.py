@@ -62,9 +62,9 @@ def randn(*shape: Any, seed: int, dtype: str | None = None, requires_grad: bool 
     return _made(_drawn("randn", randomness.normal, shape, seed), dtype, requires_grad)
 
 
-def randint(low: int, high: int, shape: Any, *, seed: int) -> Tensor:
-    """Random whole numbers from `low` to, but without, `high`."""
-    low, high = checks.interval("randint", low, high)
+def randint(low: int, high: Any, shape: Any = None, *, seed: int) -> Tensor:
+    """Random whole numbers from `low` to, but without, `high`; `randint(high, shape, seed=...)` starts from 0."""
+    low, high, shape = checks.interval(low, high, shape)
     return Tensor(low + np.floor(_drawn("randint", randomness.uniform, (shape,), seed) * (high - low)).astype(int64))
 
 

@@ -4,12 +4,13 @@ Read it in this order: `ops` (what each operation computes and how steep it is),
 parents, and backpropagation), `vocabulary` (the operators and methods of numbers and tensors), `array` (lists of such
 numbers), then the folder `functional`, which says in plain loops what layers, losses and optimizers are: `reductions`,
 `products`, `losses` and `updates` make a first network, the others as you need them. `creation` and `randomness` make
-tensors from nothing. `checks` holds what is refused, and in which words.
+tensors from nothing. `checks` holds what is refused, and in which words; `hints` what PyTorch's names are called here.
 """
 
 import sys
+from typing import TYPE_CHECKING
 
-from micro import functional
+from micro import functional, hints
 from micro.array import Array, as_tensor, tensor
 from micro.creation import arange, eye, full, linspace, ones, rand, randint, randn, zeros
 from micro.ops import OPS, Op
@@ -71,3 +72,6 @@ default_dtype = float64
 
 # Layers and losses are handed tensors and find the engine's functions through them. Set here, once everything exists.
 Value.engine = Array.engine = sys.modules[__name__]
+
+if not TYPE_CHECKING:  # which is to find names that do not exist
+    __getattr__ = hints.of_engine(__name__, Array)

@@ -83,11 +83,19 @@ def class_labels(name: str, scores: Any, labels: Any, numbers: Iterable[Any]) ->
     quantities(name, scores)
     kind = "log_probabilities" if name == "nll_loss" else "logits"
     if len(scores.shape) != 2 or labels.shape != scores.shape[:1]:
+        cure = ""
+        if labels.shape == (*scores.shape[:1], 1):
+            cure = "; take the column away: labels.reshape(-1)"
+        elif labels.shape == scores.shape:
+            cure = "; for rows with a 1 at the class give labels.argmax(1)"
         raise ValueError(
-            f"{name}: {kind} have shape {scores.shape}, labels {labels.shape}; {kind} must be (N, C), labels (N,)"
+            f"{name}: {kind} have shape {scores.shape}, labels {labels.shape}; {kind} must be (N, C), labels (N,){cure}"
         )
     if labels.dtype != "int64":
-        raise TypeError(f"{name}: labels have dtype {labels.dtype}; give integers, the number of each row's class")
+        raise TypeError(
+            f"{name}: labels have dtype {labels.dtype}; give integers, the number of each row's class, "
+            "as from labels.to('int64')"
+        )
     not_empty(name, scores.shape)
     classes = scores.shape[1]
     for row, label in enumerate(numbers):
@@ -125,6 +133,14 @@ def dimension(name: str, dim: Any, shape: Shape) -> int:
     if not -len(shape) <= dim < len(shape):
         raise IndexError(f"{name}: dim={dim}, but shape {shape} has {len(shape)} dimensions")
     return dim % len(shape)
+
+
+def new_dimension(name: str, dim: Any, shape: Shape) -> int:
+    """The place of a dimension that is to come into `shape`."""
+    count = len(shape)
+    if isinstance(dim, Integral) and not -count - 1 <= int(dim) <= count:
+        raise IndexError(f"{name}: dim={dim} for shape {shape}; the new dimension can stand at {-count - 1} to {count}")
+    return dimension(name, dim, (*shape, 1))
 
 
 def dimensions(name: str, dim: Any, shape: Shape) -> tuple[int, ...]:
@@ -171,14 +187,13 @@ def positive(name: str, argument: str, number: Any) -> int:
     return int(number)
 
 
-def stretched(shape: Shape, new: Any) -> Shape:
+def stretched(shape: Shape, new: Any, name: str = "broadcast_to") -> Shape:
     """`new`, a shape to which `shape` can be broadcast."""
-    new = lengths("broadcast_to", (tuple(new),))
+    new = lengths(name, (tuple(new),))
     aligned = (1,) * (len(new) - len(shape)) + shape
     if len(shape) > len(new) or any(n < 0 or o not in (1, n) for o, n in zip(aligned, new, strict=True)):
         raise ValueError(
-            f"broadcast_to: shape {shape} does not stretch to {new}; seen from the right, each length must be the "
-            "same, or 1"
+            f"{name}: shape {shape} does not stretch to {new}; seen from the right, each length must be the same, or 1"
         )
     return new
 
@@ -274,6 +289,25 @@ def tensor_list(name: str, tensors: Any) -> list[Any]:
     return found
 
 
+def equal_shapes(name: str, tensors: Sequence[Any]) -> Shape:
+    """The shape that all of them have."""
+    shapes = [tensor.shape for tensor in tensors]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"{name}: shapes {', '.join(map(str, shapes))}; they must be equal (cat joins unequal ones)")
+    return shapes[0]
+
+
+def no_gradient_lost(target: bool, numbers: bool) -> None:
+    """Numbers are written into a tensor: neither of the two may belong to a graph, which would not know of it."""
+    if target or numbers:
+        which = "the tensor requires" if target else "the assigned numbers require"
+        raise ValueError(
+            f"x[...] = numbers: {which} a gradient, which would be lost without a word; make a new tensor instead, "
+            "with engine.where(mask, 0., x) or engine.stack([...]), or write within engine.no_grad() "
+            "if no gradient is meant to pass"
+        )
+
+
 def cat_shapes(tensors: Sequence[Any], dim: Any) -> int:
     """Equal shapes, but for the length along `dim`."""
     shapes = [tensor.shape for tensor in tensors]
@@ -286,8 +320,9 @@ def cat_shapes(tensors: Sequence[Any], dim: Any) -> int:
 
 def classes(labels: Any, count: Any) -> int:
     """How many classes there are, where labels are whole numbers from 0 to count - 1."""
-    if getattr(labels, "dtype", None) != "int64":
-        raise TypeError(f"one_hot: the labels are {labels!r:.80}; give an int64 tensor")
+    engine_of("one_hot", labels)
+    if labels.dtype != "int64":
+        raise TypeError(f"one_hot: the labels have dtype {labels.dtype}; give an int64 tensor: labels.to('int64')")
     numbers = labels.reshape(-1).tolist()
     if count == -1 and numbers:
         count = max(numbers) + 1
@@ -305,14 +340,14 @@ def exponents(numbers: Iterable[int]) -> None:
             raise ValueError(f"pow: whole numbers to the power {number} are fractions; convert with .to('float32')")
 
 
-def new_shape(old: Shape, new: Sequence[Any]) -> Shape:
+def new_shape(old: Shape, new: Sequence[Any], name: str = "reshape") -> Shape:
     """`new`, lengths or a tuple of them, with a length of -1 filled in."""
-    new = lengths("reshape", new)
+    new = lengths(name, new)
     count, known = _product(old), _product(length for length in new if length != -1)
     if new.count(-1) == 1 and known and count % known == 0:
         new = tuple(count // known if length == -1 else length for length in new)
     if any(length < 0 for length in new) or _product(new) != count:
-        raise ValueError(f"reshape: {count} elements of shape {old} do not fill the shape {new}")
+        raise ValueError(f"{name}: {count} elements of shape {old} do not fill the shape {new}")
     return new
 
 
@@ -328,6 +363,7 @@ def scalar(name: str, shape: Shape) -> None:
         advice = {
             "backward": "give it a gradient of that shape, or call it on a mean or a sum",
             "item": "use tolist() for all of them",
+            "bool": "combine truth values with & | ~ instead of and, or, not, and ask for .any() or .all() of them",
         }[name]
         raise ValueError(f"{name}: the tensor has shape {shape}, not a single element; {advice}")
 
@@ -376,10 +412,24 @@ def no_integer(number: Any) -> ValueError:
     return ValueError(f"tensor: {number} is not an integer; give dtype='float32'")
 
 
+def engine_of(name: str, x: Any) -> Any:
+    """The engine to which the tensor x belongs."""
+    engine = getattr(x, "engine", None)
+    if engine is None:
+        kind = type(x).__name__
+        raise TypeError(f"{name}: {x!r:.80} of type {kind} is no tensor; make it one with engine.tensor(...)")
+    return engine
+
+
 def one_engine(name: str, tensor: Any, *others: Any) -> None:
     """All arguments are tensors of the engine to which `tensor` belongs."""
     for other in others:
         engine = getattr(other, "engine", None)
+        if isinstance(other, tuple):
+            raise TypeError(
+                f"{name}: an argument is a tuple; a recurrent layer gives the pair (outputs, state): put nn.LastStep() "
+                "behind it, or take the outputs"
+            )
         if engine is None:
             raise TypeError(
                 f"{name}: an argument is a {type(other).__name__}, {other!r:.80}; "
@@ -447,11 +497,14 @@ def arange(start: Any, end: Any, step: Any) -> tuple[Any, Any, int, bool]:
     return start, step, max(0, math.ceil((end - start) / step)), whole
 
 
-def interval(name: str, low: Any, high: Any) -> tuple[int, int]:
-    """Whole numbers low < high."""
+def interval(low: Any, high: Any, shape: Any) -> tuple[int, int, Shape]:
+    """Whole numbers low < high, and a shape; without low, which is 0 then, the other two come one place earlier."""
+    name = "randint"
+    if shape is None:
+        low, high, shape = 0, low, high
     if not isinstance(low, Integral) or not isinstance(high, Integral) or low >= high:
         raise ValueError(f"{name}: low={low!r}, high={high!r}; give whole numbers, high above low")
-    return int(low), int(high)
+    return int(low), int(high), new_lengths(name, (shape,))
 
 
 def seed(name: str, number: Any) -> int:
@@ -598,6 +651,8 @@ def attention_shapes(query: Any, key: Any, value: Any) -> Shape:
 def one_mask(attn_mask: Any, is_causal: bool) -> None:
     """Either mask, or none; and the one that is given needs no gradient."""
     name = "scaled_dot_product_attention"
+    if not isinstance(is_causal, bool):
+        raise TypeError(f"{name}: is_causal={is_causal!r:.80}; give True or False, and a mask as attn_mask")
     if attn_mask is not None and is_causal:
         raise ValueError(f"{name}: attn_mask and is_causal=True are given; give one of them, or both in attn_mask")
     if getattr(attn_mask, "requires_grad", False):
@@ -638,7 +693,7 @@ def convolution(name: str, x: Any, weight: Any, bias: Any | None, groups: Any) -
     if len(weight.shape) != ndim or len(x.shape) not in (ndim - 1, ndim):
         raise ValueError(
             f"{name}: x has shape {x.shape}, weight {weight.shape}; x must be (N, C, {sizes}) or (C, {sizes}), "
-            f"and weight (O, C / groups, {kernel})"
+            f"and weight (O, C / groups, {kernel}){_channels_hint(x.shape, weight.shape, ndim, groups)}"
         )
     if 0 in weight.shape:
         raise ValueError(f"{name}: weight has shape {weight.shape}; each of its lengths must be at least 1")
@@ -649,9 +704,25 @@ def convolution(name: str, x: Any, weight: Any, bias: Any | None, groups: Any) -
         raise ValueError(
             f"{name}: x has {channels} channels (shape {x.shape}), weight has shape {weight.shape}, groups={groups}; "
             f"weight must be (O, C / groups, {kernel}), with C the channels of x and an O that groups divides"
+            f"{_channels_hint(x.shape, weight.shape, ndim, groups)}"
         )
     if bias is not None and bias.shape != (outputs,):
         raise ValueError(f"{name}: bias has shape {bias.shape}, weight {weight.shape}; the bias must be ({outputs},)")
+
+
+def _channels_hint(x: Shape, weight: Shape, ndim: int, groups: Any) -> str:
+    """What to try where the channels stand last, or are missing."""
+    if len(weight) != ndim or not isinstance(groups, Integral):
+        return ""
+    channels = weight[1] * groups
+    if len(x) == ndim and x[-1] == channels:
+        order = (0, ndim - 1, *range(1, ndim - 1))
+        return f"; the channels seem to come last: give x.permute{order}"
+    if len(x) == ndim - 1 and channels == 1:
+        return "; if x is a batch without channels, give x.unsqueeze(1)"
+    if len(x) == ndim - 2 and channels == 1:
+        return "; if x is a single one without channels, give x.unsqueeze(0)"
+    return ""
 
 
 def image(name: str, x: Any) -> None:

@@ -63,11 +63,11 @@ def randn(*shape: Any, seed: int, dtype: str | None = None, requires_grad: bool 
     return _made(checks.new_lengths("randn", shape), lambda i: normal(seed, i), dtype, requires_grad)
 
 
-def randint(low: int, high: int, shape: Any, *, seed: int) -> Any:
-    """Random whole numbers from `low` to, but without, `high`."""
-    low, high = checks.interval("randint", low, high)
+def randint(low: int, high: Any, shape: Any = None, *, seed: int) -> Any:
+    """Random whole numbers from `low` to, but without, `high`; `randint(high, shape, seed=...)` starts from 0."""
+    low, high, shape = checks.interval(low, high, shape)
     seed = checks.seed("randint", seed)
-    return _made(checks.new_lengths("randint", (shape,)), lambda i: low + floor(uniform(seed, i) * (high - low)), int64)
+    return _made(shape, lambda i: low + floor(uniform(seed, i) * (high - low)), int64)
 
 
 def _made(shape: checks.Shape, number: Callable[[int], float], dtype: str | None, requires_grad: bool = False) -> Any:

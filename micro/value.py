@@ -133,6 +133,9 @@ class Value(Vocabulary):
         """How `numpy.asarray` reads the number, without this package importing NumPy."""
         return array_interface(self.shape, self.dtype, [self.data])
 
+    def _in_graph(self) -> bool:
+        return bool(self.parents)  # what is no result is as good as a plain number
+
     def copy_(self, number: float) -> Value:
         """Overwrite the number; returns itself."""
         self.data = float(number)

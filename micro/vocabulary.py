@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import operator
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from micro import checks
+from micro import checks, hints
 from micro.ops import COMPARISONS, OPS, Op
 
 #: The names of the element types, accepted wherever a `dtype` is. (`bool` is Python's own word for the fourth.)
@@ -76,10 +76,12 @@ class Vocabulary:
     shape: tuple[int, ...]
     #: The type of the elements: `"float32"`, `"float64"`, `"int64"` or `"bool"`.
     dtype: str
+    #: Whether it is a parameter, or else a number whose gradient is wanted.
+    requires_grad: bool
 
-    if TYPE_CHECKING:  # the methods that the table adds below
-
-        def __getattr__(self, name: str) -> Any: ...
+    def __getattr__(self, name: str) -> Any:
+        """What is not there, for Python has looked: an error with a hint. (Type checkers: the table adds methods.)"""
+        raise hints.of_tensor(self, name)
 
     @staticmethod
     def _apply(op: Op, *arguments: Any) -> Any:
@@ -177,7 +179,7 @@ class Vocabulary:
         return self._compare("^", operator.xor, self, other)
 
     def __invert__(self) -> Any:
-        return self._compare("^", operator.xor, self, True if self.dtype == bool_ else -1)
+        return self._compare("^", operator.xor, self, -1 if self.dtype == int64 else True)
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
@@ -193,6 +195,7 @@ class Vocabulary:
         return self.item()
 
     def __bool__(self) -> bool:
+        checks.scalar("bool", self.shape)
         return bool(self.item())
 
     def __format__(self, how: str) -> str:
@@ -220,8 +223,21 @@ class Vocabulary:
         return self.engine.functional.getitem(self, index)
 
     def __setitem__(self, index: Any, numbers: Any) -> None:
-        """Overwrite elements with a number, or with numbers that stretch to their shape; no graph records it."""
+        """Overwrite elements with a number, or with numbers that stretch to their shape.
+
+        No graph records it: ValueError where that would lose a gradient, but within `no_grad`.
+        """
+        if grad_mode.recording:
+            checks.no_gradient_lost(_in_graph(self), _in_graph(numbers))
         self.engine.functional.setitem(self, index, numbers)
+
+    def _in_graph(self) -> bool:
+        """Whether gradients are to reach it, or to pass through it."""
+        return self.requires_grad or any(node.parents for node in self._nodes())
+
+    def _nodes(self) -> Iterable[Any]:
+        """The Values that it is made of; none, where it is a node itself."""
+        return ()
 
     def to(self, dtype: str) -> Any:
         """The same numbers as elements of type `dtype`; this very tensor, if it has that type already."""
@@ -242,7 +258,7 @@ class Vocabulary:
 
     def view(self, *shape: int) -> Any:
         """`reshape` that promises to share the memory; ValueError where that is not possible."""
-        result = self.reshape(*shape)
+        result = self.reshape(*checks.new_shape(self.shape, shape, "view"))
         if not self.engine.functional.shares_memory(self, result):
             raise ValueError(f"view: the elements of shape {self.shape} do not lie in reading order; use reshape")
         return result
@@ -273,7 +289,7 @@ class Vocabulary:
 
     def unsqueeze(self, dim: int) -> Any:
         """With a new dimension of length 1 at `dim`."""
-        dim = checks.dimension("unsqueeze", dim, (*self.shape, 1))
+        dim = checks.new_dimension("unsqueeze", dim, self.shape)
         return self.reshape(*self.shape[:dim], 1, *self.shape[dim:])
 
     def broadcast_to(self, shape: tuple[int, ...]) -> Any:
@@ -283,8 +299,9 @@ class Vocabulary:
     def expand(self, *sizes: int) -> Any:
         """`broadcast_to`, where -1 keeps a length."""
         sizes = checks.lengths("expand", sizes)
-        old = (0,) * (len(sizes) - self.ndim) + self.shape
-        return self.broadcast_to(tuple(o if n == -1 and o else n for o, n in zip(old, sizes, strict=False)))
+        old = (-1,) * (len(sizes) - self.ndim) + self.shape
+        sizes = tuple(o if n == -1 else n for o, n in zip(old, sizes, strict=False))
+        return self.broadcast_to(checks.stretched(self.shape, sizes, "expand"))
 
     def repeat(self, *sizes: int) -> Any:
         """The whole, sizes[i] times along dimension i; new dimensions may come in front."""
@@ -292,7 +309,8 @@ class Vocabulary:
         old = (1,) * (len(sizes) - self.ndim) + self.shape
         apart = self.reshape(*[length for n in old for length in (1, n)])
         repeated = apart.broadcast_to(tuple(length for pair in zip(sizes, old, strict=True) for length in pair))
-        return repeated.reshape(*[size * n for size, n in zip(sizes, old, strict=True)])
+        whole = repeated.reshape(*[size * n for size, n in zip(sizes, old, strict=True)])
+        return cat([whole]) if sizes else whole  # with memory of its own, also where nothing was repeated
 
     def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
         """Parts of length `split_size` along `dim`, the last one shorter if need be; or parts of the given lengths."""
@@ -344,6 +362,7 @@ class Vocabulary:
             raise ValueError(
                 f"var: {count} numbers of shape {self.shape} have no variance with correction={correction}"
             )
+        checks.not_empty("var", self.shape)
         distance = self - self.mean(dims, keepdim=True)
         return (distance * distance).sum(dims, keepdim) / (count - correction)
 
@@ -433,6 +452,13 @@ _LIMITS: dict[str, tuple[float, float]] = {
 }
 
 
+def _in_graph(numbers: Any) -> bool:
+    """Whether numbers, a tensor or lists of them or plain ones, belong to a graph."""
+    if isinstance(numbers, list | tuple):
+        return any(map(_in_graph, numbers))
+    return isinstance(numbers, Vocabulary) and numbers._in_graph()
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Words that are not methods.
 
@@ -451,7 +477,9 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors of one shape beside each other, along a new dimension at `dim`."""
-    return cat([tensor.unsqueeze(dim) for tensor in checks.tensor_list("stack", tensors)], dim)
+    shape = checks.equal_shapes("stack", checks.tensor_list("stack", tensors))
+    dim = checks.new_dimension("stack", dim, shape)
+    return cat([tensor.unsqueeze(dim) for tensor in tensors], dim)
 
 
 def one_hot(labels: Any, num_classes: int = -1) -> Any:
@@ -465,27 +493,32 @@ def one_hot(labels: Any, num_classes: int = -1) -> Any:
 
 def zeros_like(x: Any, *, dtype: str | None = None, requires_grad: bool = False) -> Any:
     """Zeros in the shape and, unless given, the type of x."""
-    return x.engine.zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    engine = checks.engine_of("zeros_like", x)
+    return engine.zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
 def ones_like(x: Any, *, dtype: str | None = None, requires_grad: bool = False) -> Any:
     """Ones in the shape and, unless given, the type of x."""
-    return x.engine.ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    engine = checks.engine_of("ones_like", x)
+    return engine.ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
 def full_like(x: Any, fill_value: float, *, dtype: str | None = None, requires_grad: bool = False) -> Any:
     """`fill_value` in the shape and, unless given, the type of x."""
-    return x.engine.full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    engine = checks.engine_of("full_like", x)
+    return engine.full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
 def rand_like(x: Any, *, seed: int, dtype: str | None = None, requires_grad: bool = False) -> Any:
     """Uniform random numbers in the shape and, unless given, the type of x."""
-    return x.engine.rand(x.shape, seed=seed, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    engine = checks.engine_of("rand_like", x)
+    return engine.rand(x.shape, seed=seed, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
 def randn_like(x: Any, *, seed: int, dtype: str | None = None, requires_grad: bool = False) -> Any:
     """Normal random numbers in the shape and, unless given, the type of x."""
-    return x.engine.randn(x.shape, seed=seed, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    engine = checks.engine_of("randn_like", x)
+    return engine.randn(x.shape, seed=seed, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

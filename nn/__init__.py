@@ -3,6 +3,8 @@
 Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answers, `diagnose` reads a loss curve.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from nn.attention import MultiheadAttention
 from nn.callbacks import Callback, ClipGradNorm, ClipGradValue, Progress, Schedule
 from nn.convolution import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, Flatten, MaxPool2d, Residual
@@ -10,6 +12,7 @@ from nn.diagnosis import Verdict, diagnose, diagnose_sweep
 from nn.dropout import Dropout
 from nn.embedding import Embedding
 from nn.engine import Engine
+from nn.hints import NN
 from nn.history import History, Run
 from nn.losses import (
     binary_cross_entropy,
@@ -26,9 +29,11 @@ from nn.modules import (
     ACTIVATIONS,
     GELU,
     MLP,
+    Identity,
     LeakyReLU,
     Linear,
     Module,
+    ModuleList,
     ReLU,
     Sequential,
     Sigmoid,
@@ -83,6 +88,7 @@ __all__ = [
     "Flatten",
     "GRUCell",
     "History",
+    "Identity",
     "LRScheduler",
     "LSTMCell",
     "LastStep",
@@ -92,6 +98,7 @@ __all__ = [
     "LinearLR",
     "MaxPool2d",
     "Module",
+    "ModuleList",
     "MultiStepLR",
     "MultiheadAttention",
     "OneCycleLR",
@@ -132,3 +139,10 @@ __all__ = [
     "predict",
     "save_weights",
 ]
+
+if not TYPE_CHECKING:  # which is to find names that do not exist
+
+    def __getattr__(name: str) -> Any:
+        if name in NN:
+            raise AttributeError(f"nn has no {name!r}; {NN[name]}")
+        raise AttributeError(f"module 'nn' has no attribute {name!r}", name=name)

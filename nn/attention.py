@@ -71,22 +71,23 @@ class MultiheadAttention(Module):
         query: Tensor,
         key: Tensor | None = None,
         value: Tensor | None = None,
-        is_causal: bool = False,
+        *,
         attn_mask: Any = None,
+        is_causal: bool = False,
     ) -> Tensor:
         """What each position of `query` has gathered, (N, L, embed_dim).
 
         query: (N, L, embed_dim).
         key, value: (N, S, embed_dim); left out, key is query and value is key: positions look at each other.
-        is_causal: whether position l looks at positions 0 to l only.
         attn_mask: what position l may look at, (L, S) or any shape that stretches to (N, num_heads, L, S); see
             `scaled_dot_product_attention`.
+        is_causal: whether position l looks at positions 0 to l only.
         """
         key = query if key is None else key
         value = key if value is None else value
         functional = self.in_proj_weight.engine.functional
         heads = [self._heads(number, x) for number, x in enumerate((query, key, value))]
-        answers = functional.scaled_dot_product_attention(*heads, attn_mask, is_causal)
+        answers = functional.scaled_dot_product_attention(*heads, attn_mask, is_causal=is_causal)
         return self.out_proj(answers.permute(0, 2, 1, 3).reshape(*query.shape))
 
     def _heads(self, number: int, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nn.data import check_count
-from nn.engine import Engine, Tensor
+from nn.engine import Engine, Tensor, check_tensor, engine_of
 from nn.modules import Affine, Module, Seed
 
 #: One number for both dimensions of an image, or a pair: for the rows, for the columns.
@@ -125,7 +125,8 @@ class MaxPool2d(Module):
         return f"{sizes}, padding={self.padding}, dilation={self.dilation}"
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.engine.functional.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation)
+        functional = engine_of("MaxPool2d", x).functional
+        return functional.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation)
 
 
 class AvgPool2d(Module):
@@ -140,7 +141,7 @@ class AvgPool2d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.engine.functional.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
+        return engine_of("AvgPool2d", x).functional.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
 
 
 class AdaptiveAvgPool2d(Module):
@@ -154,7 +155,7 @@ class AdaptiveAvgPool2d(Module):
         return f"output_size={self.output_size}"
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.engine.functional.adaptive_avg_pool2d(x, self.output_size)
+        return engine_of("AdaptiveAvgPool2d", x).functional.adaptive_avg_pool2d(x, self.output_size)
 
 
 class Flatten(Module):
@@ -168,11 +169,7 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
     def forward(self, x: Tensor) -> Tensor:
-        ndim = len(x.shape)
-        start, end = [dim + ndim if dim < 0 else dim for dim in (self.start_dim, self.end_dim)]
-        if not 0 <= start <= end < ndim:
-            raise ValueError(f"Flatten: dimensions {self.start_dim} to {self.end_dim} are not in shape {x.shape}")
-        return x.reshape(*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :])
+        return check_tensor("Flatten", x).flatten(self.start_dim, self.end_dim)
 
 
 class Residual(Module):

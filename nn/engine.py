@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 #: A `micro.Array` (or, without dimensions, a `micro.Value`), or a `fast.Tensor`.
 Tensor = Any
 
 
+@runtime_checkable
 class Engine(Protocol):
     """A module of tensors: makes them, computes with them, and can leave gradients out.
 
@@ -38,9 +39,11 @@ class Engine(Protocol):
 
 def check_parameters(name: str, parameters: Iterable[Tensor]) -> list[Tensor]:
     """The parameters as a list of tensors of one engine, none of them twice."""
+    if is_tensor(parameters) or hasattr(parameters, "parameters"):  # whose rows, or layers, are no parameters
+        raise TypeError(f"{name}: {parameters!r:.80} is no list; give model.parameters(), or [tensor]")
     found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
     for parameter in found:
-        if getattr(parameter, "engine", None) is None or parameter.dtype == "int64":
+        if not is_tensor(parameter) or parameter.dtype in ("int64", "bool"):
             raise TypeError(f"{name}: {parameter!r:.80} is not a parameter; give model.parameters()")
         if parameter.engine is not found[0].engine:
             raise TypeError(f"{name}: the parameters belong to different engines; give those of one model")
@@ -53,14 +56,26 @@ def check_parameters(name: str, parameters: Iterable[Tensor]) -> list[Tensor]:
 
 def check_engine(engine: Any) -> Engine:
     """`engine` itself; TypeError where it is none."""
-    if all(hasattr(engine, name) for name in ("functional", "default_dtype", "tensor", "as_tensor", "no_grad")):
+    if isinstance(engine, Engine):
         return engine
     raise TypeError(f"engine={engine!r:.80} is not an engine; give the module, as in `import fast` and engine=fast")
 
 
+def is_tensor(x: Any) -> bool:
+    """Whether x is a tensor of an engine."""
+    return hasattr(x, "engine") and hasattr(x, "shape")
+
+
+def check_tensor(name: str, x: Any) -> Tensor:
+    """The tensor x itself; TypeError where it is none."""
+    if is_tensor(x):
+        return x
+    advice = "make it a tensor first, with engine.tensor(...)"
+    if isinstance(x, tuple):
+        advice = "a recurrent layer gives the pair (outputs, state): put nn.LastStep() behind it, or take the outputs"
+    raise TypeError(f"{name}: got a {type(x).__name__}, {x!r:.80}; {advice}")
+
+
 def engine_of(name: str, x: Any) -> Engine:
     """The engine of the tensor `x`, for a layer without parameters; TypeError where it is no tensor."""
-    engine = getattr(x, "engine", None)
-    if engine is None:
-        raise TypeError(f"{name}: the input is a {type(x).__name__}, {x!r:.80}; make it a tensor first")
-    return engine
+    return check_tensor(name, x).engine

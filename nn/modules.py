@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from nn.data import check_count, generator
-from nn.engine import Engine, Tensor, check_engine
+from nn.engine import Engine, Tensor, check_engine, check_tensor, is_tensor
+from nn.hints import MODULE, missing
 
 #: A seed, or a generator that goes on where the layer before has stopped.
 Seed = int | np.random.Generator
@@ -23,25 +25,57 @@ Seed = int | np.random.Generator
 class Module:
     """A layer or a model: parameters, buffers, modules inside it, and `forward`.
 
+    A module that is set as an attribute is inside from then on, and a tensor with requires_grad=True is a parameter,
+    unless it was computed from others.
+
     training: whether the module is being trained; `train()` and `eval()` set it, here and in all modules inside.
     """
 
+    training: bool
+    _parameters: list[str]
+    _buffers: list[str]
+    _modules: dict[str, Module]
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """A class that inherits `__init__` gets it under its own name, so that Python's errors show it."""
+        super().__init_subclass__(**settings)
+        inherited: Any = cls.__init__
+        if "__init__" not in vars(cls) and isinstance(inherited, FunctionType):
+            mine = FunctionType(*[getattr(inherited, f"__{part}__") for part in _PARTS])
+            mine.__kwdefaults__, mine.__annotations__ = inherited.__kwdefaults__, inherited.__annotations__
+            mine.__qualname__ = f"{cls.__qualname__}.__init__"
+            cls.__init__ = mine  # type: ignore[method-assign]
+
     def __init__(self) -> None:
-        self.training = True
-        self._parameters: list[str] = []
-        self._buffers: list[str] = []
-        self._modules: dict[str, Module] = {}
+        vars(self).update(training=True, _parameters=[], _buffers=[], _modules={})
 
     def __setattr__(self, name: str, value: Any) -> None:
+        known = [*self._parameters, *self._buffers]
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+        if any(isinstance(item, Module) for item in items):
+            raise TypeError(
+                f"{type(self).__name__}: {name} is a {type(value).__name__} of modules, whose parameters would not be "
+                "found; make it an nn.ModuleList(...), or an nn.Sequential(...) if they come one after another"
+            )
+        if name in known and value is not None and not is_tensor(value):
+            raise TypeError(f"{type(self).__name__}: {name}={value!r:.80} replaces a parameter; give a tensor, or None")
         if isinstance(value, Module):
-            if "_modules" not in vars(self):
-                raise AttributeError(f"{type(self).__name__}: call super().__init__() before setting {name!r}")
             self._modules[name] = value
             for full_name, parameter in self.named_parameters():
                 parameter.label = full_name
-        elif "_modules" in vars(self):
+        else:
             self._modules.pop(name, None)  # another thing takes the name of a module
+            if name not in known and is_tensor(value) and value.requires_grad and not getattr(value, "parents", ()):
+                self._parameters.append(name)
+                value.label = value.label or name
         super().__setattr__(name, value)
+
+    if not TYPE_CHECKING:  # which is to find names that do not exist
+
+        def __getattr__(self, name: str) -> Any:
+            if name in Module.__annotations__:
+                raise AttributeError(f"{type(self).__name__}: call super().__init__() first in its __init__")
+            raise missing(self, name, MODULE)
 
     def __call__(self, *inputs: Any, **settings: Any) -> Tensor:
         return self.forward(*inputs, **settings)
@@ -54,20 +88,21 @@ class Module:
         """What stands between the brackets when the module is printed."""
         return ""
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Any, **settings: Any) -> Any:
         """The output for an input."""
         raise NotImplementedError(f"{type(self).__name__} does not say what forward() is")
 
-    def register_parameter(self, name: str, parameter: Tensor) -> None:
-        """Make `parameter` the attribute `name` and count it among the parameters."""
+    def register_parameter(self, name: str, parameter: Tensor | None) -> None:
+        """Make `parameter` the attribute `name` and count it among the parameters; None is one that is left out."""
         self._register(self._parameters, name, parameter)
 
     def register_buffer(self, name: str, tensor: Tensor) -> None:
         """Make `tensor` the attribute `name` and count it among the buffers: saved with the module, but not trained."""
         self._register(self._buffers, name, tensor)
 
-    def _register(self, names: list[str], name: str, tensor: Tensor) -> None:
-        tensor.label = name
+    def _register(self, names: list[str], name: str, tensor: Tensor | None) -> None:
+        if tensor is not None:
+            check_tensor(f"{type(self).__name__}.{name}", tensor).label = name
         if name not in names:
             names.append(name)
         setattr(self, name, tensor)
@@ -92,6 +127,17 @@ class Module:
     def parameters(self) -> list[Tensor]:
         """Every parameter, in the order of `named_parameters`."""
         return [parameter for _, parameter in self.named_parameters()]
+
+    def modules(self) -> Iterator[Module]:
+        """This module, and all modules inside it."""
+        yield self
+        for module in self._modules.values():
+            yield from module.modules()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
 
     def train(self, mode: bool = True) -> Module:
         """Switch to training (or, with False, to evaluation); returns the module."""
@@ -134,6 +180,10 @@ class Module:
             raise ValueError(f"load_state_dict: {'; '.join(problems)}; nothing was loaded")
         for name, tensor in mine.items():
             tensor.copy_(arrays[name])
+
+
+#: What a function is made of: the arguments of `FunctionType`.
+_PARTS = ("code", "globals", "name", "defaults", "closure")
 
 
 def _each_once(named: Iterable[tuple[str, Tensor | None]]) -> Iterator[tuple[str, Tensor]]:
@@ -219,49 +269,49 @@ class Tanh(Module):
     """tanh(x), for each element."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.tanh()
+        return check_tensor("Tanh", x).tanh()
 
 
 class Sigmoid(Module):
     """1 / (1 + exp(-x)), for each element."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.sigmoid()
+        return check_tensor("Sigmoid", x).sigmoid()
 
 
 class ReLU(Module):
     """x where it is positive, else 0."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.relu()
+        return check_tensor("ReLU", x).relu()
 
 
 class LeakyReLU(Module):
     """x where it is positive, else 0.01 x."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.leaky_relu()
+        return check_tensor("LeakyReLU", x).leaky_relu()
 
 
 class GELU(Module):
     """x times the probability that a standard normal number is below x (Hendrycks and Gimpel 2016), exact."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.gelu()
+        return check_tensor("GELU", x).gelu()
 
 
 class SiLU(Module):
     """x * sigmoid(x), also called swish."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.silu()
+        return check_tensor("SiLU", x).silu()
 
 
 class Softplus(Module):
     """log(1 + exp(x)), a smooth ReLU."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.softplus()
+        return check_tensor("Softplus", x).softplus()
 
 
 class Softmax(Module):
@@ -272,23 +322,77 @@ class Softmax(Module):
         self.dim = dim
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.softmax(self.dim)
+        return check_tensor("Softmax", x).softmax(self.dim)
 
 
-class Sequential(Module):
-    """Modules one after another; their names are their numbers, from `0`."""
+class Identity(Module):
+    """x itself: a place in a model where nothing happens."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class _Numbered(Module):
+    """Modules whose names are their numbers, from `0`."""
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._modules.values())
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Module]: ...
+
+    def __getitem__(self, index: int | slice) -> Module | list[Module]:
+        return list(self)[index]
+
+    def append(self, module: Module) -> None:
+        """Put `module` at the end."""
+        if not isinstance(module, Module):
+            name, number, advice = type(self).__name__, len(self), ""
+            if isinstance(module, type) and issubclass(module, Module):
+                advice = f"; make one: {module.__name__}(...)"
+            elif isinstance(module, list | tuple):
+                advice = "; give the modules one by one: Sequential(*modules)"
+            raise TypeError(f"{name}: argument {number} is {module!r:.80}, not a Module{advice}")
+        setattr(self, str(len(self)), module)
+
+
+class Sequential(_Numbered):
+    """Modules one after another; their names are their numbers, from `0`.
+
+    `model[0]` is the first of them, `model[:2]` a Sequential of the first two; `len` and `for` know them too.
+    """
 
     def __init__(self, *modules: Module) -> None:
         super().__init__()
-        for number, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise TypeError(f"Sequential: argument {number} is {module!r:.80}, not a Module")
-            setattr(self, str(number), module)
+        for module in modules:
+            self.append(module)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Sequential(*found) if isinstance(found, list) else found
 
     def forward(self, x: Tensor) -> Tensor:
-        for module in self._modules.values():
+        for module in self:
             x = module(x)
         return x
+
+
+class ModuleList(_Numbered):
+    """A list of modules, whose parameters are found: `forward` of the module that has it says what they do.
+
+    Indices, slices, `len`, `for` and `append` are those of a list.
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        super().__init__()
+        for module in modules:
+            self.append(module)
 
 
 #: The activations that `MLP` knows by name.

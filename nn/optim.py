@@ -12,11 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from nn.engine import Tensor, check_parameters
+from nn.hints import OPTIMIZER, missing
 
 
 class Optimizer:
@@ -39,10 +40,25 @@ class Optimizer:
         name = type(self).__name__
         self.parameters = check_parameters(name, parameters)
         check_positive(name, lr=lr)
-        self.lr: float = float(lr)
+        self.lr = lr
         self.settings = settings
         self.state: dict[int, dict[str, Any]] = {}
         self.initial_lr: float | None = None
+
+    @property
+    def lr(self) -> float:
+        """The learning rate; ValueError for what can be none."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        check_not_negative(type(self).__name__, lr=lr)
+        self._lr = float(lr)
+
+    if not TYPE_CHECKING:  # which is to find names that do not exist
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name, OPTIMIZER)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

@@ -41,7 +41,6 @@ class _Recurrent(Module):
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
             check_count(f"{type(self).__name__}: {name}", size)
         self.input_size, self.hidden_size, self.bias, self.layers = input_size, hidden_size, bias, layers
-        self.engine = engine
         random = generator(seed)
         bound, rows = 1 / math.sqrt(hidden_size), self.gates * hidden_size
         for number, layer in enumerate(layers):
@@ -53,6 +52,11 @@ class _Recurrent(Module):
                 numbers = random.uniform(-bound, bound, shape)
                 parameter = engine.tensor(numbers, dtype or engine.default_dtype, requires_grad=True)
                 self.register_parameter(name + layer, parameter)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the weights."""
+        return getattr(self, self._parameters[0]).engine
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}{'' if self.bias else ', bias=False'}"
@@ -193,12 +197,13 @@ class _Layers(_Recurrent):
         self,
         input_size: int,
         hidden_size: int,
-        num_layers: int,
-        bias: bool,
-        batch_first: bool,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = True,
+        *,
         engine: Engine,
         seed: Seed,
-        dtype: str | None,
+        dtype: str | None = None,
     ) -> None:
         check_count(f"{type(self).__name__}: num_layers", num_layers)
         layers = [f"_l{number}" for number in range(num_layers)]
@@ -254,7 +259,7 @@ class RNN(_Layers):
         seed: Seed,
         dtype: str | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, engine, seed, dtype)
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, engine=engine, seed=seed, dtype=dtype)
         _check_nonlinearity("RNN", nonlinearity)
         self.nonlinearity = nonlinearity
 
@@ -281,20 +286,6 @@ class LSTM(_Layers):
     gates = 4
     states = 2
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = True,
-        *,
-        engine: Engine,
-        seed: Seed,
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, engine, seed, dtype)
-
     def run(self, x: Tensor, state: Sequence[Tensor], weights: dict[str, Any]) -> tuple[Tensor, ...]:
         outputs, cell = self.engine.functional.lstm(x, *state, **weights)
         return outputs, outputs[:, -1], cell
@@ -316,20 +307,6 @@ class GRU(_Layers):
     """
 
     gates = 3
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = True,
-        *,
-        engine: Engine,
-        seed: Seed,
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, engine, seed, dtype)
 
     def run(self, x: Tensor, state: Sequence[Tensor], weights: dict[str, Any]) -> tuple[Tensor, ...]:
         outputs = self.engine.functional.gru(x, *state, **weights)

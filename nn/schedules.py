@@ -22,8 +22,10 @@ from collections.abc import Iterable, Sequence
 from copy import copy
 from itertools import pairwise
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 from nn.data import check_count
+from nn.hints import SCHEDULE, missing
 from nn.optim import Optimizer, check_not_negative, check_positive
 
 
@@ -46,6 +48,11 @@ class LRScheduler:
         self.base_lr: float = optimizer.initial_lr
         self.steps = 0
         self.apply(0)
+
+    if not TYPE_CHECKING:  # which is to find names that do not exist
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name, SCHEDULE)
 
     @property
     def last_lr(self) -> float:

@@ -17,6 +17,7 @@ from nn.engine import Engine, Tensor
 from nn.history import History, Run
 from nn.modules import Module, first_parameter
 from nn.optim import Optimizer
+from nn.schedules import LRScheduler
 
 #: Prediction and target in, a single number out.
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -154,25 +155,30 @@ def predict(model: Module, x: Any, batch_size: int | None = None) -> np.ndarray:
 
 @contextmanager
 def _evaluating(model: Module) -> Iterator[Engine]:
-    """Evaluation, without gradients; afterwards the model is in training again, if it was."""
-    engine, was_training = first_parameter(model).engine, model.training
+    """Evaluation, without gradients; afterwards each module is in training again, if it was."""
+    engine, before = first_parameter(model).engine, [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with engine.no_grad(), np.errstate(over="ignore", invalid="ignore"):
             yield engine
     finally:
-        model.train(was_training)
+        for module, training in before:
+            module.training = training
 
 
 def _check_arguments(model: Any, loss: Any, optimizer: Any, callbacks: Any) -> None:
     _check_model("fit", model)
     if not callable(loss):
-        raise TypeError(f"fit: loss={loss!r:.80} is not a function; give one, such as nn.mse_loss")
+        apart = hasattr(loss, "shape") or isinstance(loss, list)
+        pair = "samples and targets as one pair, (X, y), and " if apart else ""
+        raise TypeError(f"fit: loss={loss!r:.80} is not a function; give {pair}a function, such as nn.mse_loss")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"fit: optimizer={optimizer!r:.80}; give one that was made, as in nn.SGD(model.parameters())")
     mine = {id(parameter) for parameter in model.parameters()}
     if mine and not any(id(parameter) in mine for parameter in optimizer.parameters):
         raise ValueError("fit: the optimizer holds parameters of another model; make it with model.parameters()")
+    if isinstance(callbacks, Sequence) and any(isinstance(callback, LRScheduler) for callback in callbacks):
+        raise TypeError(f"fit: callbacks={callbacks!r:.80} holds a schedule; wrap it: nn.Schedule(nn.StepLR(...))")
     if not isinstance(callbacks, Sequence) or not all(isinstance(callback, Callback) for callback in callbacks):
         raise TypeError(f"fit: callbacks={callbacks!r:.80}; give a list of nn.Callback, such as [nn.Progress()]")
 

@@ -1,6 +1,8 @@
 """Every public entry point with bad input: a clear error that names the values at fault, and nothing is lost."""
 
+import copy
 import math
+import pickle
 import re
 
 import matplotlib.pyplot as plt
@@ -11,7 +13,8 @@ import fast
 import micro
 import nn
 import viz
-from micro import Value
+from micro import Value, hints
+from nn.hints import MODULE, NN, OPTIMIZER, SCHEDULE
 
 X = np.zeros((6, 3))
 Y = np.zeros((6, 1))
@@ -167,8 +170,87 @@ def test_tensors_that_cannot_be_made(engine):
     refuses(lambda: engine.randint(3, 3, (2,), seed=0), ValueError, "randint", "low=3", "high=3")
 
 
+def test_each_message_names_what_was_called(engine):
+    x, empty = engine.tensor([[1.0, 2.0], [3.0, 4.0]]), engine.zeros(0, 3)
+    refuses(lambda: bool(x), ValueError, "bool", "(2, 2)", "&", ".any()", ".all()")
+    refuses(lambda: x > 0 and x < 1, ValueError, "&")
+    refuses(lambda: x.view(5, -1), ValueError, "view", "(2, 2)", "(5, -1)")
+    refuses(lambda: x.expand(3, 3), ValueError, "expand", "(2, 2)", "(3, 3)")
+    refuses(lambda: x.expand(-1, 2, 2), ValueError, "expand", "(-1, 2, 2)")
+    refuses(lambda: engine.stack([x, x[0]]), ValueError, "stack", "(2, 2), (2,)")
+    refuses(lambda: engine.stack([x], 4), IndexError, "stack", "dim=4", "(2, 2)", "-3 to 2")
+    refuses(lambda: x.unsqueeze(3), IndexError, "unsqueeze", "dim=3", "(2, 2)", "-3 to 2")
+    refuses(empty.var, ValueError, "var", "(0, 3)")
+    refuses(lambda: empty.T.var(1, correction=0), ValueError, "var", "(3, 0)")
+    refuses(lambda: engine.zeros(3, 0).var(0), ValueError, "var", "(3, 0)")
+    refuses(lambda: engine.one_hot(np.array([1, 2])), TypeError, "one_hot", "ndarray", "tensor")
+    for like in (engine.zeros_like, engine.ones_like):
+        refuses(lambda like=like: like(np.ones(2)), TypeError, like.__name__, "ndarray")
+    refuses(lambda: engine.randint((3,), seed=0), TypeError, "randint", "'high'")
+    refuses(lambda: engine.randint(0, (3,), seed=0), ValueError, "randint", "low=0, high=0")
+    assert empty.expand(-1, 3).shape == (0, 3)
+    assert engine.zeros(0, 1).expand(2, -1, 3).shape == (2, 0, 3)
+    assert engine.randint(5, (3,), seed=1).tolist() == engine.randint(0, 5, (3,), seed=1).tolist()
+    assert (~engine.tensor([2, -1])).tolist() == [-3, 0]
+    assert (~engine.tensor([True, False])).tolist() == [False, True]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Names that are PyTorch's.
+
+
+def test_a_missing_name_says_what_it_is_called_here(engine):
+    x = engine.tensor([[1.0, 2.0], [3.0, 4.0]])
+    for name, cure in {"size": ".shape", "float": ".to('float32')", "clamp": ".clip(", "mm": "a @ b"}.items():
+        refuses(lambda name=name: getattr(x, name), AttributeError, f"'{name}'", cure)
+    refuses(lambda: x.cuda(), AttributeError, "only the CPU")
+    refuses(lambda: engine.exp(x), AttributeError, f"{engine.__name__} has no 'exp'", "x.exp(")
+    refuses(lambda: engine.manual_seed(0), AttributeError, "seed=")
+    kind = type(x).__name__
+    refuses(lambda: x.nonsense, AttributeError, f"'{kind}' object has no attribute 'nonsense'")
+    refuses(lambda: engine.nonsense, AttributeError, f"module '{engine.__name__}' has no attribute 'nonsense'")
+    assert not hasattr(x, "size")
+    assert not hasattr(engine, "exp")
+    assert copy.deepcopy(x).tolist() == copy.copy(x).tolist() == pickle.loads(pickle.dumps(x)).tolist() == x.tolist()
+
+
+def test_a_missing_name_of_nn_says_what_it_is_called_here():
+    network = model()
+    optimizer = nn.SGD(network.parameters())
+    refuses(lambda: nn.CrossEntropyLoss(), AttributeError, "nn.cross_entropy")
+    refuses(lambda: nn.functional.relu, AttributeError, "x.relu()")
+    refuses(lambda: nn.nonsense, AttributeError, "module 'nn' has no attribute 'nonsense'")
+    refuses(lambda: network.cuda(), AttributeError, "MLP", "'cuda'", "only the CPU")
+    refuses(lambda: network.nonsense, AttributeError, "'MLP' object has no attribute 'nonsense'")
+    refuses(lambda: optimizer.param_groups, AttributeError, "SGD", ".lr")
+    refuses(lambda: nn.StepLR(optimizer, 1).get_last_lr(), AttributeError, "StepLR", ".last_lr")
+
+
+def test_no_hint_is_for_a_name_that_exists(engine):
+    kinds = type(engine.tensor([1.0])), type(engine.tensor(1.0))
+    assert [name for name in hints.TENSOR for kind in kinds if hasattr(kind, name)] == []
+    for owner, table in ((engine, hints.ENGINE), (nn, NN), (nn.Module, MODULE), (nn.SGD, OPTIMIZER)):
+        assert [name for name in table if hasattr(owner, name)] == []
+    assert [name for name in SCHEDULE if hasattr(nn.StepLR, name)] == []
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Gradients.
+
+
+def test_writing_that_would_lose_a_gradient_is_refused(engine):
+    w = engine.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    z, plain = w * 2, engine.zeros(3)
+    words = "gradient", "engine.where(", "engine.stack(", "no_grad"
+    for target, index, numbers in ((z, z > 3, 0.0), (w, 0, 5.0), (plain, 1, w[1] * 2), (plain, [0, 1], [z[0], 1.0])):
+        refuses(lambda t=target, i=index, n=numbers: t.__setitem__(i, n), ValueError, *words)
+    assert (w.tolist(), z.tolist(), plain.tolist()) == ([1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 0.0, 0.0])
+    with engine.no_grad():
+        w[0] = 5.0
+        plain[1] = w[1] * 2
+    plain[2] = plain[1]
+    plain[0] = engine.tensor(8.0)
+    assert (w.tolist(), plain.tolist()) == ([5.0, 2.0, 3.0], [8.0, 4.0, 4.0])
 
 
 def test_backward_of_many_numbers_needs_a_gradient(engine):
@@ -196,6 +278,15 @@ def test_labels_of_the_wrong_kind(engine):
     logits = engine.tensor([[0.0, 0.0, 0.0]] * 2)
     refuses(lambda: nn.cross_entropy(logits, engine.tensor([0.0, 1.0])), TypeError, "integers")
     refuses(lambda: nn.cross_entropy(logits, engine.tensor([0])), ValueError, "(2, 3)", "(1,)")
+
+
+def test_labels_in_another_form_have_a_cure(engine):
+    logits = engine.zeros(3, 3)
+    refuses(lambda: nn.cross_entropy(logits, engine.eye(3)), ValueError, "(3, 3)", "labels.argmax(1)")
+    refuses(lambda: nn.cross_entropy(logits, engine.zeros(3, 1)), ValueError, "(3, 1)", "labels.reshape(-1)")
+    for dtype in (engine.default_dtype, "bool"):
+        labels = engine.zeros(3, dtype=dtype)
+        refuses(lambda labels=labels: nn.cross_entropy(logits, labels), TypeError, dtype, "labels.to('int64')")
 
 
 def test_targets_that_a_loss_does_not_know(engine):
@@ -240,6 +331,92 @@ def test_models_that_cannot_be():
     refuses(lambda: nn.predict(nn.ReLU(), X), ValueError, "ReLU has no parameters")
 
 
+def test_modules_that_cannot_be(engine):
+    class Forgetful(nn.Module):
+        def __init__(self):
+            self.width = 3
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = engine.tensor([1.0], requires_grad=True)
+            self.offset = engine.tensor([1.0])
+            self.blocks = nn.ModuleList(nn.Linear(2, 2, engine=engine, seed=i) for i in range(2))
+            self.register_parameter("left_out", None)
+
+        def forward(self, x):
+            for block in self.blocks:
+                x = block(x)
+            self.seen = x * self.scale
+            return self.seen
+
+    refuses(Forgetful, AttributeError, "Forgetful", "super().__init__()")
+    net = Net()
+    for several in ([nn.ReLU()], (nn.ReLU(),), {"a": nn.ReLU()}):
+        refuses(lambda s=several: setattr(net, "layers", s), TypeError, "Net", "nn.ModuleList", "nn.Sequential")
+    refuses(lambda: setattr(net, "scale", "wide"), TypeError, "scale='wide'")
+    refuses(lambda: net.blocks.append(nn.ReLU), TypeError, "argument 2", "ReLU(...)")
+    refuses(lambda: nn.Sequential([nn.ReLU()]), TypeError, "argument 0", "Sequential(*modules)")
+    net(engine.zeros(1, 2)).sum().backward()
+    names = ["scale", *[f"blocks.{i}.{name}" for i in range(2) for name in ("weight", "bias")]]
+    assert [name for name, _ in net.named_parameters()] == names  # without what was computed, or needs no gradient
+    net.zero_grad()
+    assert all(p.grad is None or not p.grad.any() for p in net.parameters())
+    assert len(net.blocks) == 2
+    assert list(net.blocks)[-1] is net.blocks[-1]
+    assert nn.Identity()(net.scale) is net.scale
+    first = nn.Sequential(nn.Tanh(), nn.ReLU(), nn.Tanh())[:2]
+    assert [type(module) for module in first] == [nn.Tanh, nn.ReLU]
+    setattr(first, "0", nn.Identity())
+    assert [type(module) for module in first] == [nn.Identity, nn.ReLU]
+
+
+def test_what_is_missing_is_named_with_the_class_that_was_called():
+    for name, arguments in {"Conv2d": (1, 2, 3), "LSTM": (2, 3), "GRU": (2, 3), "Linear": (2, 1)}.items():
+        make = getattr(nn, name)
+        refuses(lambda make=make, arguments=arguments: make(*arguments), TypeError, f"{name}.__init__()", "'engine'")
+    refuses(lambda: nn.BatchNorm1d(3), TypeError, "BatchNorm1d.__init__()", "'engine'")
+
+
+def test_a_copy_of_a_model_trains_like_the_model(engine):
+    network = nn.Sequential(nn.LSTM(2, 3, engine=engine, seed=0), nn.LastStep(), nn.Linear(3, 1, engine=engine, seed=1))
+    both = network, nn.Adam(network.parameters())
+    other, optimizer = copy.deepcopy(both)
+    assert all(mine is not theirs for mine, theirs in zip(network.parameters(), other.parameters(), strict=True))
+    data = np.ones((2, 3, 2)), np.ones((2, 1))
+    losses = [nn.fit(m, data, nn.mse_loss, o, 3).loss for m, o in (both, (other, optimizer))]
+    assert losses[0] == losses[1]
+
+
+def test_layers_and_losses_want_tensors():
+    image = np.ones((1, 1, 4, 4))
+    layers = nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.ReLU(), nn.Softmax()
+    for layer in layers:
+        refuses(lambda layer=layer: layer(image), TypeError, type(layer).__name__, "ndarray", "tensor")
+    for loss in (nn.mse_loss, nn.cross_entropy, nn.binary_cross_entropy_with_logits):
+        refuses(lambda loss=loss: loss(image, image), TypeError, loss.__name__, "ndarray")
+
+
+def test_a_recurrent_layer_needs_its_last_step_taken(engine):
+    lstm = nn.LSTM(2, 3, engine=engine, seed=0)
+    for layer in (nn.Linear(3, 1, engine=engine, seed=0), nn.ReLU()):
+        refuses(lambda layer=layer: nn.Sequential(lstm, layer)(engine.zeros(1, 2, 2)), TypeError, "nn.LastStep()")
+
+
+def test_channels_in_another_place(engine):
+    one, three = [nn.Conv2d(channels, 2, 3, engine=engine, seed=0) for channels in (1, 3)]
+    refuses(lambda: three(engine.zeros(2, 8, 8, 3)), ValueError, "(2, 8, 8, 3)", "x.permute(0, 3, 1, 2)")
+    refuses(lambda: one(engine.zeros(5, 8, 8)), ValueError, "(5, 8, 8)", "x.unsqueeze(1)")
+    refuses(lambda: one(engine.zeros(8, 8)), ValueError, "(8, 8)", "x.unsqueeze(0)")
+
+
+def test_a_mask_in_the_place_of_is_causal(engine):
+    x = engine.ones(2, 2)
+    attend = engine.functional.scaled_dot_product_attention
+    refuses(lambda: attend(x, x, x, is_causal=x > 0), TypeError, "is_causal", "attn_mask")
+    refuses(lambda: attend(x, x, x, None, True), TypeError, "positional")
+
+
 @pytest.mark.parametrize("optimizer", [nn.SGD, nn.Adam])
 @pytest.mark.parametrize("lr", [0.0, -0.1, math.nan, math.inf])
 def test_learning_rates_that_cannot_be(optimizer, lr):
@@ -256,6 +433,17 @@ def test_parameters_that_are_none():
     refuses(lambda: nn.SGD(network.parameters(), lr="0.1"), ValueError, "'0.1'")
     refuses(lambda: nn.SGD([fast.tensor([1])]), TypeError, "tensor([1])", "model.parameters()")
     refuses(lambda: nn.l2_penalty(network), TypeError, "l2_penalty", "model.parameters()")
+    refuses(lambda: nn.SGD(network.parameters()[0]), TypeError, "SGD", "no list", "[tensor]")
+    refuses(lambda: nn.SGD([fast.tensor([True])]), TypeError, "True", "model.parameters()")
+
+
+@pytest.mark.parametrize("lr", ["0.1", -1.0, math.nan, None])
+def test_a_learning_rate_is_refused_when_it_is_set(lr):
+    optimizer = nn.SGD(model().parameters(), lr=0.5)
+    refuses(lambda: setattr(optimizer, "lr", lr), ValueError, f"lr={lr!r}")
+    state = {**optimizer.state_dict(), "lr": np.array(math.nan)}
+    refuses(lambda: optimizer.load_state_dict(state), ValueError, "lr=nan")
+    assert optimizer.lr == 0.5
 
 
 def test_optimizer_settings_that_cannot_be():
@@ -316,8 +504,27 @@ def test_things_in_each_others_place():
     refuses(lambda: nn.fit(network, (X, Y), nn.mse_loss, other, 1), ValueError, "another model")
     refuses(lambda: fit(callbacks=nn.Progress()), TypeError, "callbacks", "[nn.Progress()]")
     refuses(lambda: fit(callbacks=[nn.Progress]), TypeError, "callbacks", "[nn.Progress()]")
+    refuses(lambda: fit(callbacks=[nn.StepLR(optimizer, 1)]), TypeError, "callbacks", "nn.Schedule(")
+    refuses(lambda: nn.fit(network, X, Y, nn.mse_loss, optimizer, 1), TypeError, "(X, y)")
     refuses(lambda: fit(loss=lambda p, t: p), TypeError, "single number")
     refuses(lambda: fit(loss=lambda p, t: 1.0), TypeError, "single number")
+
+
+def test_prediction_leaves_each_module_in_its_own_mode():
+    network = nn.Sequential(nn.Dropout(seed=0), nn.Linear(3, 1, engine=fast, seed=0)).train()
+    network[0].eval()
+    nn.predict(network, X)
+    assert [module.training for module in network.modules()] == [True, False, True]
+
+
+def test_files_in_each_others_place(tmp_path):
+    network, path = model(), tmp_path / "weights"
+    for arguments in ((path, network), (network.state_dict(), path), (network, None)):
+        refuses(lambda a=arguments: nn.save_weights(*a), TypeError, "save_weights(model,")
+        refuses(lambda a=arguments: nn.load_weights(*a), TypeError, "load_weights(model,")
+    refuses(lambda: nn.save_weights(network, tmp_path), ValueError, "folder", str(tmp_path))
+    refuses(lambda: nn.load_weights(network, tmp_path), ValueError, "folder", str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_loss_that_depends_on_nothing(engine):

@@ -106,14 +106,18 @@ def test_bad_input(engine):
         refuses(lambda loss=loss: loss(labels, y), TypeError, loss.__name__, "int64")
         refuses(lambda loss=loss: loss(y, [1.0, 2.0]), TypeError, loss.__name__, "list")
     for delta in (0, -1.0, math.nan, "1", True):
-        refuses(lambda delta=delta: nn.huber_loss(y, y, delta), ValueError, "huber_loss", f"delta={delta!r}")
+        refuses(lambda delta=delta: nn.huber_loss(y, y, delta=delta), ValueError, "huber_loss", f"delta={delta!r}")
     scores = engine.tensor(numbers(2, 3).tolist())
     refuses(lambda: nn.nll_loss(scores, engine.tensor([0, 3])), ValueError, "nll_loss", "label 3", "row 1", "3 classes")
     refuses(lambda: nn.nll_loss(scores, engine.tensor([-1, 0])), ValueError, "nll_loss", "label -1", "row 0")
     refuses(lambda: nn.nll_loss(scores, y), TypeError, "nll_loss", "integers")
     refuses(lambda: nn.nll_loss(y, labels), ValueError, "nll_loss", "log_probabilities", "(2,)")
     for share in (-0.1, 1.5, math.nan, "0.1"):
-        refuses(lambda share=share: nn.cross_entropy(scores, labels, share), ValueError, f"label_smoothing={share!r}")
+        refuses(
+            lambda share=share: nn.cross_entropy(scores, labels, label_smoothing=share),
+            ValueError,
+            f"label_smoothing={share!r}",
+        )
 
 
 def test_against_pytorch():

@@ -18,6 +18,7 @@ def scaled_dot_product_attention(
     key: Tensor,
     value: Tensor,
     attn_mask: Any = None,
+    *,
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Tensor:

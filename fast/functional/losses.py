@@ -24,7 +24,7 @@ def l1_loss(prediction: Tensor, target: Tensor) -> Tensor:
     return _loss(_L1, kernels.l1_loss, prediction, target)
 
 
-def huber_loss(prediction: Tensor, target: Tensor, delta: float = 1.0) -> Tensor:
+def huber_loss(prediction: Tensor, target: Tensor, *, delta: float = 1.0) -> Tensor:
     """The mean of e^2 / 2 where |e| < delta, else of delta * (|e| - delta / 2), for e = prediction - target.
 
     A parabola near 0 that goes on as a straight line, so that outliers pull no harder than delta (Huber 1964).
@@ -57,7 +57,7 @@ def nll_loss(log_probabilities: Tensor, labels: Tensor) -> Tensor:
     return _class_loss(_NLL, kernels.nll_loss, log_probabilities, labels)
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
     """The mean of -log_softmax(logits)[label], for logits (N, C) and integer labels (N,).
 
     label_smoothing: this share of the weight moves from the label to all C classes, in equal parts (Szegedy et al.

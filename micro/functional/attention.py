@@ -19,6 +19,7 @@ def scaled_dot_product_attention(
     key: Array,
     value: Array,
     attn_mask: Any = None,
+    *,
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Array:

@@ -25,7 +25,7 @@ def l1_loss(prediction: Array, target: Array) -> Value:
     return mean(abs(prediction - target))
 
 
-def huber_loss(prediction: Array, target: Array, delta: float = 1.0) -> Value:
+def huber_loss(prediction: Array, target: Array, *, delta: float = 1.0) -> Value:
     """The mean of e^2 / 2 where |e| < delta, else of delta * (|e| - delta / 2), for e = prediction - target.
 
     A parabola near 0 that goes on as a straight line, so that outliers pull no harder than delta (Huber 1964).
@@ -71,7 +71,7 @@ def nll_loss(log_probabilities: Array, labels: Array) -> Value:
     return -_mean_at(log_probabilities, labels)
 
 
-def cross_entropy(logits: Array, labels: Array, label_smoothing: float = 0.0) -> Value:
+def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0) -> Value:
     """The mean of -log_softmax(logits)[label], for logits (N, C) and integer labels (N,).
 
     label_smoothing: this share of the weight moves from the label to all C classes, in equal parts (Szegedy et al.
