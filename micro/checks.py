@@ -13,6 +13,14 @@ from typing import Any
 Shape = tuple[int, ...]
 
 
+def _is_number(number: Any) -> bool:
+    return isinstance(number, Real) and not isinstance(number, bool)
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
+
+
 def broadcast_shape(name: str, *shapes: Shape) -> Shape:
     """The shape to which `shapes` stretch: aligned at the right, lengths of 1 grow to the other length."""
     ndim = max(map(len, shapes))
@@ -127,7 +135,7 @@ def _each(name: str, argument: str, numbers: Sequence[float], problem: str, good
 
 def dimension(name: str, dim: Any, shape: Shape) -> int:
     """`dim`, counted from the left; a negative one counts from the right."""
-    if not isinstance(dim, Integral) or isinstance(dim, bool):
+    if not _is_whole(dim):
         raise TypeError(f"{name}: dim={dim!r}; give one dimension, a whole number")
     dim = int(dim)
     if not -len(shape) <= dim < len(shape):
@@ -175,14 +183,14 @@ def permutation(shape: Shape, dims: Sequence[Any]) -> tuple[int, ...]:
 def lengths(name: str, numbers: Sequence[Any]) -> tuple[int, ...]:
     """Whole numbers, given one by one or as one tuple."""
     numbers = tuple(numbers[0] if len(numbers) == 1 and isinstance(numbers[0], tuple | list) else numbers)
-    if not all(isinstance(number, Integral) and not isinstance(number, bool) for number in numbers):
+    if not all(_is_whole(number) for number in numbers):
         raise TypeError(f"{name}: {numbers} must be made of whole numbers")
     return tuple(map(int, numbers))
 
 
 def positive(name: str, argument: str, number: Any) -> int:
     """A whole number of at least 1."""
-    if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
+    if not _is_whole(number) or number < 1:
         raise ValueError(f"{name}: {argument}={number!r}; give a whole number of at least 1")
     return int(number)
 
@@ -253,7 +261,7 @@ def inside(name: str, numbers: Iterable[int], length: int) -> None:
 
 def index_part(part: Any) -> None:
     """What may stand between the brackets of x[...]."""
-    integer = isinstance(part, Integral) and not isinstance(part, bool)
+    integer = _is_whole(part)
     if not (integer or part is None or part is Ellipsis or isinstance(part, slice)):
         raise TypeError(
             f"index {part!r:.80} of type {type(part).__name__}; use integers, slices, None, ..., and lists or tensors "
@@ -343,10 +351,10 @@ def exponents(numbers: Iterable[int]) -> None:
 def new_shape(old: Shape, new: Sequence[Any], name: str = "reshape") -> Shape:
     """`new`, lengths or a tuple of them, with a length of -1 filled in."""
     new = lengths(name, new)
-    count, known = _product(old), _product(length for length in new if length != -1)
+    count, known = math.prod(old), math.prod(length for length in new if length != -1)
     if new.count(-1) == 1 and known and count % known == 0:
         new = tuple(count // known if length == -1 else length for length in new)
-    if any(length < 0 for length in new) or _product(new) != count:
+    if any(length < 0 for length in new) or math.prod(new) != count:
         raise ValueError(f"{name}: {count} elements of shape {old} do not fill the shape {new}")
     return new
 
@@ -359,7 +367,7 @@ def copy_shape(mine: Shape, other: Shape) -> None:
 
 def scalar(name: str, shape: Shape) -> None:
     """What `item()` and `backward()` without a gradient need."""
-    if _product(shape) != 1:
+    if math.prod(shape) != 1:
         advice = {
             "backward": "give it a gradient of that shape, or call it on a mean or a sum",
             "item": "use tolist() for all of them",
@@ -448,13 +456,6 @@ def mixed_engines(name: str, arguments: Iterable[Any]) -> TypeError:
     )
 
 
-def _product(lengths: Iterable[int]) -> int:
-    product = 1
-    for length in lengths:
-        product *= length
-    return product
-
-
 def truth_values(name: str, dtypes: Iterable[str]) -> None:
     """`& | ^` are for truth values and whole numbers."""
     for dtype in dtypes:
@@ -509,21 +510,13 @@ def interval(low: Any, high: Any, shape: Any) -> tuple[int, int, Shape]:
 
 def seed(name: str, number: Any) -> int:
     """The seed of random numbers."""
-    if not isinstance(number, Integral) or isinstance(number, bool) or number < 0:
+    if not _is_whole(number) or number < 0:
         raise ValueError(f"{name}: seed={number!r}; give a whole number of 0 or more")
     return int(number) % 2**64
 
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Settings that are numbers.
-
-
-def _is_number(number: Any) -> bool:
-    return isinstance(number, Real) and not isinstance(number, bool)
-
-
-def _is_whole(number: Any) -> bool:
-    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def probability(name: str, setting: str, number: Any) -> None:
@@ -563,7 +556,7 @@ def batch_norm_arguments(
     if running_mean is None and not training:
         raise ValueError("batch_norm: outside training, running_mean and running_var are needed")
     not_empty("batch_norm", x.shape)
-    count = _product(x.shape) // x.shape[1]
+    count = math.prod(x.shape) // x.shape[1]
     if training and count == 1:
         raise ValueError(
             f"batch_norm: x has shape {x.shape}, one value for each channel, which has no variance to learn from; "
@@ -622,7 +615,7 @@ def row_numbers(name: str, indices: Iterable[int], shape: Shape, rows: int) -> N
     """Each index, in reading order, is the number of a row."""
     for number, index in enumerate(indices):
         if not 0 <= index < rows:
-            place = tuple(number // _product(shape[k + 1 :]) % length for k, length in enumerate(shape))
+            place = tuple(number // math.prod(shape[k + 1 :]) % length for k, length in enumerate(shape))
             raise IndexError(
                 f"{name}: index {index} at place {place} is not one of the {rows} rows of the weight, 0 to {rows - 1}"
             )
@@ -697,7 +690,7 @@ def convolution(name: str, x: Any, weight: Any, bias: Any | None, groups: Any) -
         )
     if 0 in weight.shape:
         raise ValueError(f"{name}: weight has shape {weight.shape}; each of its lengths must be at least 1")
-    if not isinstance(groups, Integral) or isinstance(groups, bool) or groups < 1:
+    if not _is_whole(groups) or groups < 1:
         raise ValueError(f"{name}: groups={groups!r}; give a whole number of at least 1")
     channels, (outputs, inner) = x.shape[1 - ndim], weight.shape[:2]
     if channels != inner * groups or outputs % groups:
@@ -739,7 +732,7 @@ def window_lengths(name: str, argument: str, value: Any, dims: int, least: int) 
     many = isinstance(value, tuple | list)
     numbers = tuple(value) if many else (value,) * dims
     kind = "a whole number" if dims == 1 else "a whole number, or a pair of them"
-    if len(numbers) != dims or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in numbers):
+    if len(numbers) != dims or not all(_is_whole(n) for n in numbers):
         named = ", or 'same' or 'valid'" if argument == "padding" and name.startswith("conv") else ""
         raise TypeError(f"{name}: {argument}={value!r:.80}; give {kind}{named}")
     if any(number < least for number in numbers):
