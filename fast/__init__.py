@@ -7,7 +7,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from fast import functional
+from fast import functional, memory
 from fast.creation import arange, eye, from_dlpack, full, linspace, ones, rand, randint, randn, zeros
 from fast.tensors import Rule, Tensor, as_tensor, tensor
 from micro import (
@@ -66,6 +66,8 @@ default_dtype = float32
 
 # Layers and losses are handed tensors and find the engine's functions through them. Set here, once everything exists.
 Tensor.engine = sys.modules[__name__]
+
+memory.keep_freed_memory()
 
 if not TYPE_CHECKING:  # which is to find names that do not exist
     __getattr__ = hints.of_engine(__name__, Tensor)
