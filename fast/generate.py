@@ -85,12 +85,12 @@ _WORDS = {
     "round": "np.rint",
     "floor": "np.floor",
     "ceil": "np.ceil",
-    **{word: f"approximations.{word}" for word in ("exp", "tanh", "sigmoid", "gelu", "gelu_slope")},
+    **{word: f"approximations.{word}" for word in ("exp", "tanh", "sigmoid", "silu", "gelu", "gelu_slope")},
 }
 
 
 #: Formulas that kernels compute as a whole: in float32 the product of rounded factors would be less exact.
-_WHOLE = {"x * cdf(x)": "gelu(x)", "cdf(x) + x * pdf(x)": "gelu_slope(x)"}
+_WHOLE = {"x * sigmoid(x)": "silu(x)", "x * cdf(x)": "gelu(x)", "cdf(x) + x * pdf(x)": "gelu_slope(x)"}
 
 
 class _Elements(ast.NodeTransformer):

@@ -52,7 +52,9 @@ def errors_in_ulp(result, exact):
 
 
 @np.errstate(over="ignore")
-@pytest.mark.parametrize(("name", "most"), [("exp", 1), ("tanh", 1.5), ("sigmoid", 2), ("gelu", 2), ("softplus", 2)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("exp", 1), ("tanh", 1.5), ("sigmoid", 2), ("gelu", 2), ("silu", 2.5), ("softplus", 2)]
+)
 def test_the_whole_range(name, most):
     x = everywhere()
     assert x.size > 1_000_000
