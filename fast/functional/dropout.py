@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from fast import threads
-from fast.arrays import flat
 from fast.kernels import randomness as kernels
 from fast.tensors import Gradients, Rule, Tensor, record
 from micro import checks
@@ -40,5 +39,5 @@ def _drop(x: np.ndarray, seed: np.uint64, p: float) -> np.ndarray:
     limit = np.uint64(math.ceil(p * 2**53))  # z / 2^53 < p, in whole numbers
     scale = 0.0 if p == 1 else 1 / (1 - p)
     both = kernels.dropout, kernels.dropout_parallel
-    threads.run(both, x.size, threads.CHEAP, flat(x), seed, limit, scale, flat(y))
+    threads.run(both, x.size, threads.CHEAP, x.ravel(), seed, limit, scale, y.ravel())
     return y

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fast import threads
-from fast.arrays import flat, rows
+from fast.arrays import rows
 from fast.kernels import embedding as kernels
 from fast.tensors import Gradients, Rule, Tensor, record
 from micro import checks
@@ -18,7 +18,7 @@ def embedding(indices: Tensor, weight: Tensor) -> Tensor:
     gradients.
     """
     checks.embedding_arguments(indices, weight)
-    numbers, table = flat(indices.data).copy(), np.ascontiguousarray(weight.data)
+    numbers, table = indices.data.flatten(), np.ascontiguousarray(weight.data)
     y = np.empty((numbers.size, table.shape[1]), table.dtype)
     if not kernels.embedding(numbers, table, y):
         checks.row_numbers("embedding", numbers.tolist(), indices.shape, len(table))

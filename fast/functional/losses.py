@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fast.arrays import flat
 from fast.kernels import losses as kernels
 from fast.kernels import updates
 from fast.tensors import Gradients, Rule, Tensor, record
@@ -81,7 +80,7 @@ def _class_loss(
 
 def l2_penalty(parameters: Sequence[Tensor]) -> Tensor:
     """The sum of the squares of all elements of all parameters."""
-    total = sum([updates.squares(flat(parameter.data)) for parameter in parameters])
+    total = sum([updates.squares(parameter.data.ravel()) for parameter in parameters])
     return record(_L2, np.array(total, parameters[0].data.dtype), tuple(parameters))
 
 
@@ -102,9 +101,11 @@ def _loss(
         raise ValueError(f"{rule.symbol}: the target requires a gradient; give target.detach()")
     numbers = prediction.data
     grad = np.empty(numbers.shape, numbers.dtype)
-    loss, known = kernel(flat(numbers), flat(target.data.astype(numbers.dtype, copy=False)), flat(grad), *settings)
+    loss, known = kernel(
+        numbers.ravel(), target.data.astype(numbers.dtype, copy=False).ravel(), grad.ravel(), *settings
+    )
     if not known:
-        checks.loss_arguments(rule.symbol, flat(numbers).tolist(), flat(target.data).tolist())
+        checks.loss_arguments(rule.symbol, numbers.ravel().tolist(), target.data.ravel().tolist())
     return record(rule, np.array(loss, numbers.dtype), (prediction,), saved=grad)
 
 

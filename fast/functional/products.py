@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fast import elementwise, threads
-from fast.arrays import contiguous, rows
+from fast.arrays import rows
 from fast.kernels import products as kernels
 from fast.tensors import Gradients, Rule, Tensor, one_dtype, record
 from micro import checks
@@ -19,25 +19,17 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     """
     shape = checks.matmul_shapes(a, b)
     a, b = one_dtype("matmul", a, b)
-    if a.ndim == b.ndim == 2:
-        return record(_MATMUL, _product(a.data, b.data.T), (a, b))
     left = a.data if a.ndim > 1 else a.data[None, :]
     right = b.data if b.ndim > 1 else b.data[:, None]
-    return record(_STACKED, _stacked(left, right).reshape(shape), (a, b))
+    return record(_MATMUL, _stacked(left, right).reshape(shape), (a, b))
 
 
 def _matmul_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    a, b = node.parents
-    grad_a, grad_b, _ = _product_grad(grad, a.data, b.data.T, (a.requires_grad, b.requires_grad, False))
-    return grad_a, None if grad_b is None else grad_b.T
-
-
-def _stacked_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     """grad @ b^T and a^T @ grad, summed over the matrices for which one matrix stood."""
     a, b = node.parents
     left = a.data if a.ndim > 1 else a.data[None, :]
     right = b.data if b.ndim > 1 else b.data[:, None]
-    grad = grad.reshape(*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1])
+    grad = grad.reshape(*_stack(left, right), left.shape[-2], right.shape[-1])
     grad_a = grad_b = None
     if a.requires_grad:
         whole = _stacked(grad, right.swapaxes(-1, -2))
@@ -48,22 +40,32 @@ def _stacked_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return grad_a, grad_b
 
 
-_MATMUL, _STACKED = Rule("@", _matmul_grad, reads=(0, 1)), Rule("@", _stacked_grad, reads=(0, 1))
+_MATMUL = Rule("@", _matmul_grad, reads=(0, 1))
 
 
 def _stacked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The products of two stacks of matrices (..., N, K) and (..., K, M)."""
-    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    stack = _stack(a, b)
     y = np.empty((*stack, a.shape[-2], b.shape[-1]), a.dtype)
     if y.size == 0 or a.shape[-1] == 0:
         y[...] = 0
         return y
-    matrices = [
-        np.ascontiguousarray(np.broadcast_to(array, (*stack, *array.shape[-2:]))).reshape(-1, *array.shape[-2:])
-        for array in (a, b, y)
-    ]
+    matrices = _matrices(a, stack), _matrices(b, stack), _matrices(y, stack)
     threads.run_product((kernels.stacked, kernels.stacked_parallel), y.size * a.shape[-1], *matrices)
     return y
+
+
+def _stack(a: np.ndarray, b: np.ndarray) -> tuple[int, ...]:
+    """The dimensions in front of the matrices, stretched to each other."""
+    one, other = a.shape[:-2], b.shape[:-2]
+    return one if one == other else np.broadcast_shapes(one, other)
+
+
+def _matrices(array: np.ndarray, stack: tuple[int, ...]) -> np.ndarray:
+    """The matrices (..., N, K) stretched to the stack, and one behind the other, (S, N, K)."""
+    if array.shape[:-2] != stack:
+        array = np.broadcast_to(array, (*stack, *array.shape[-2:]))
+    return np.ascontiguousarray(array).reshape(-1, *array.shape[-2:])
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -87,9 +89,9 @@ _LINEAR = Rule("linear", _linear_grad, reads=(0, 1))
 
 def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     """x (..., in) times weight (out, in), transposed, plus bias (out,)."""
-    offset = _NOTHING[weight.dtype.char] if bias is None else contiguous(bias)
+    offset = _NOTHING[weight.dtype.char] if bias is None else np.ascontiguousarray(bias)
     y = np.empty((*x.shape[:-1], weight.shape[0]), weight.dtype)
-    threads.run_product(_LINEAR_KERNELS, y.size * x.shape[-1], rows(x), contiguous(weight), offset, rows(y))
+    threads.run_product(_LINEAR_KERNELS, y.size * x.shape[-1], rows(x), np.ascontiguousarray(weight), offset, rows(y))
     return y
 
 
@@ -106,7 +108,7 @@ def _product_grad(
         grad.size * x.shape[-1],
         rows(grad),
         rows(x),
-        contiguous(weight),
+        np.ascontiguousarray(weight),
         nothing[None] if grad_x is None else rows(grad_x),
         nothing[None] if grad_weight is None else grad_weight,
         nothing if grad_bias is None else grad_bias,

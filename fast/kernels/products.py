@@ -23,22 +23,11 @@ def linear(x, weight, bias, y):
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def linear_parallel(blocks, x, weight, bias, y):
-    """`linear`, each thread with its block of the longer side of y.
-
-    BLAS packs both of its arguments before it multiplies. With few rows the weight is most of that work, so it is the
-    weight that is shared out.
-    """
-    rows, outputs = y.shape
+    """`linear`, each thread with its block of rows."""
+    rows = x.shape[0]
     for block in prange(blocks):
-        if rows >= outputs:
-            start, stop = rows * block // blocks, rows * (block + 1) // blocks
-            linear(x[start:stop], weight, bias, y[start:stop])
-        else:
-            start, stop = outputs * block // blocks, outputs * (block + 1) // blocks
-            part = np.dot(x, weight[start:stop].T)
-            for n in range(rows):
-                for o in range(start, stop):
-                    y[n, o] = part[n, o - start] + bias[o] if bias.size else part[n, o - start]
+        start, stop = rows * block // blocks, rows * (block + 1) // blocks
+        linear(x[start:stop], weight, bias, y[start:stop])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -90,8 +79,12 @@ def stacked(a, b, y):
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def stacked_parallel(blocks, a, b, y):
-    """`stacked`, each thread with its share of the matrices."""
-    count = y.shape[0]
+    """`stacked`, each thread with its share of the matrices, or of the rows of the only one."""
+    only = y.shape[0] == 1
+    count = y.shape[1] if only else y.shape[0]
     for block in prange(blocks):
         start, stop = count * block // blocks, count * (block + 1) // blocks
-        stacked(a[start:stop], b[start:stop], y[start:stop])
+        if only:
+            np.dot(a[0][start:stop], b[0], y[0][start:stop])
+        else:
+            stacked(a[start:stop], b[start:stop], y[start:stop])

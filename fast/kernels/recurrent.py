@@ -10,8 +10,8 @@ gradients of both weights and of the bias are one product over all samples and s
     GRU         r, z, W_in x + b_in, W_hn h + b_hn      r, z, n, W_hn h + b_hn, h'
 
 The samples are cut into blocks of `LANES`, each of which goes through the whole sequence by itself, on its own core.
-Samples lie next to each other in memory, (features, samples), not (samples, features): BLAS is half as fast again with
-a few columns as with a few rows, and every gate of a block is one piece of memory, along which the loops vectorise.
+Samples lie next to each other in memory, (features, samples), not (samples, features): so every gate of a block is one
+piece of memory, along which the loops vectorise.
 
     W (G H, in + H + 1), with G rows of gates; x (N, L, in); hidden, cell (N, 1, H), the states before the first step;
     outputs (N, L, H), or (N, L + 1, H) for an LSTM, with the last cell state at the end; kept: see `_kept_of`.
