@@ -53,13 +53,11 @@ class MultiheadAttention(Module):
             raise ValueError(f"MultiheadAttention: embed_dim={embed_dim} does not divide into num_heads={num_heads}")
         random = generator(seed)
         bound = math.sqrt(6 / (4 * embed_dim))
-        numbers = random.uniform(-bound, bound, (3 * embed_dim, embed_dim))
-        dtype = dtype or engine.default_dtype
-        self.register_parameter("in_proj_weight", engine.tensor(numbers, dtype, requires_grad=True))
+        self._begin("in_proj_weight", random.uniform(-bound, bound, (3 * embed_dim, embed_dim)), engine, dtype)
         self.in_proj_bias = None
         self.out_proj = Linear(embed_dim, embed_dim, bias, engine=engine, seed=random, dtype=dtype)
         if bias:
-            self.register_parameter("in_proj_bias", engine.tensor(np.zeros(3 * embed_dim), dtype, requires_grad=True))
+            self._begin("in_proj_bias", np.zeros(3 * embed_dim), engine, dtype)
         if self.out_proj.bias is not None:
             self.out_proj.bias.copy_(np.zeros(embed_dim))
 

@@ -27,7 +27,7 @@ class Embedding(Module):
         self.num_embeddings = check_count("Embedding: num_embeddings", num_embeddings)
         self.embedding_dim = check_count("Embedding: embedding_dim", embedding_dim)
         numbers = generator(seed).normal(size=(num_embeddings, embedding_dim))
-        self.register_parameter("weight", engine.tensor(numbers, dtype or engine.default_dtype, requires_grad=True))
+        self._begin("weight", numbers, engine, dtype)
 
     def extra_repr(self) -> str:
         return f"{self.num_embeddings}, {self.embedding_dim}"

@@ -96,6 +96,11 @@ class Module:
         """Make `parameter` the attribute `name` and count it among the parameters; None is one that is left out."""
         self._register(self._parameters, name, parameter)
 
+    def _begin(self, name: str, numbers: np.ndarray, engine: Engine, dtype: str | None) -> None:
+        """Make `name` a parameter of `engine` that begins as `numbers`; dtype is the engine's default where None."""
+        dtype = dtype or engine.default_dtype
+        self.register_parameter(name, engine.tensor(numbers, dtype, requires_grad=True))
+
     def register_buffer(self, name: str, tensor: Tensor) -> None:
         """Make `tensor` the attribute `name` and count it among the buffers: saved with the module, but not trained."""
         self._register(self._buffers, name, tensor)
@@ -219,16 +224,10 @@ class Affine(Module):
         check_engine(engine)
         random = generator(seed)
         bound = 1 / math.sqrt(fan_in)
-
-        def uniform(*shape: int) -> Tensor:
-            return engine.tensor(
-                random.uniform(-bound, bound, shape), dtype or engine.default_dtype, requires_grad=True
-            )
-
-        self.register_parameter("weight", uniform(*shape))
+        self._begin("weight", random.uniform(-bound, bound, shape), engine, dtype)
         self.bias = None
         if bias:
-            self.register_parameter("bias", uniform(shape[0]))
+            self._begin("bias", random.uniform(-bound, bound, shape[0]), engine, dtype)
 
 
 class Linear(Affine):

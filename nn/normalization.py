@@ -23,12 +23,11 @@ class _Norm(Module):
     ) -> None:
         super().__init__()
         check_engine(engine)
-        dtype = dtype or engine.default_dtype
         self.weight = self.bias = None
         if weight:
-            self.register_parameter("weight", engine.tensor(np.ones(shape), dtype, requires_grad=True))
+            self._begin("weight", np.ones(shape), engine, dtype)
         if bias:
-            self.register_parameter("bias", engine.tensor(np.zeros(shape), dtype, requires_grad=True))
+            self._begin("bias", np.zeros(shape), engine, dtype)
 
 
 class _BatchNorm(_Norm):

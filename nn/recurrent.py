@@ -49,9 +49,7 @@ class _Recurrent(Module):
             if bias:
                 shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
             for name, shape in shapes.items():
-                numbers = random.uniform(-bound, bound, shape)
-                parameter = engine.tensor(numbers, dtype or engine.default_dtype, requires_grad=True)
-                self.register_parameter(name + layer, parameter)
+                self._begin(name + layer, random.uniform(-bound, bound, shape), engine, dtype)
 
     @property
     def engine(self) -> Engine:
