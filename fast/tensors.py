@@ -20,7 +20,7 @@ from fast import elementwise
 from micro import checks
 from micro.ops import OPS, Op
 from micro.value import topological_order
-from micro.vocabulary import Vocabulary, bool_, float32, float64, grad_mode, int64
+from micro.vocabulary import Maker, Vocabulary, bool_, float32, float64, grad_mode, int64
 
 Gradients = Sequence[np.ndarray | None]
 
@@ -50,11 +50,13 @@ class Tensor(Vocabulary):
     parents: the Tensors that `op` was applied to.
     saved: what `op` keeps for the way back.
     label: a name for drawings.
+    maker: which module's call it was computed in, for drawings that show a layer as one box; None outside of any.
     """
 
     # What most tensors never change stands here once, and not in each of them: making a tensor must be quick.
     requires_grad: bool = False
     label: str = ""
+    maker: Maker | None = None
     op: Rule | None = None
     parents: tuple[Tensor, ...] = ()
     saved: Any = None
@@ -219,7 +221,7 @@ def record(rule: Rule, data: np.ndarray, parents: tuple[Tensor, ...], saved: Any
         for parent in parents:
             if parent.requires_grad:
                 result.requires_grad = True
-                result.op, result.parents, result.saved = rule, parents, saved
+                result.op, result.parents, result.saved, result.maker = rule, parents, saved, grad_mode.maker
                 result._recorded = next(_clock)
                 break
     return result

@@ -30,7 +30,7 @@ from typing import Any
 
 from micro import checks
 from micro.ops import Op
-from micro.vocabulary import Vocabulary, bool_, float64, grad_mode, int64
+from micro.vocabulary import Maker, Vocabulary, bool_, float64, grad_mode, int64
 
 
 class Value(Vocabulary):
@@ -42,14 +42,16 @@ class Value(Vocabulary):
     parents: the Values that `op` was applied to, in order; a Value that was used twice stands here twice.
     slopes: for each parent, the partial derivative of this Value with respect to it.
     label: a name for drawings.
+    maker: which module's call it was computed in, for drawings that show a layer as one box; None outside of any.
     """
 
     # Slots, and tuples instead of closures, make a node small and free of reference cycles: a graph disappears as
     # soon as its result does, and the garbage collector has nothing to find.
-    __slots__ = ("data", "grad", "label", "op", "parents", "slopes")
+    __slots__ = ("data", "grad", "label", "maker", "op", "parents", "slopes")
     data: float
     grad: float
     label: str
+    maker: Maker | None
     op: Op | None
     parents: tuple[Value, ...]
     slopes: tuple[float, ...]
@@ -70,7 +72,7 @@ class Value(Vocabulary):
         self.data = float(data)
         self.grad = 0.0
         self.label = label
-        self.op = None
+        self.op = self.maker = None
         self.parents = self.slopes = ()
 
     def __repr__(self) -> str:
@@ -86,9 +88,9 @@ class Value(Vocabulary):
         result: Value = object.__new__(Value)  # without __init__, whose checks would take an eighth of the time
         result.data, result.grad, result.label = data, 0.0, ""
         if grad_mode.recording:
-            result.op, result.parents, result.slopes = op, arguments, slopes
+            result.op, result.parents, result.slopes, result.maker = op, arguments, slopes, grad_mode.maker
         else:
-            result.op, result.parents, result.slopes = None, (), ()
+            result.op, result.parents, result.slopes, result.maker = None, (), (), None
         return result
 
     @staticmethod

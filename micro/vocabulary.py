@@ -37,11 +37,16 @@ class Extreme(NamedTuple):
 # Recording the graph, or not.
 
 
+#: Who made a node of a graph: a module, and the maker of the call within which it was called.
+Maker = tuple[Any, "Maker | None"]
+
+
 class _GradMode(threading.local):
     recording = True
+    maker: Maker | None = None
 
 
-#: Whether this thread's operations record the graph that `backward` needs.
+#: Of this thread: whether operations record the graph that `backward` needs, and whom they name as its maker.
 grad_mode = _GradMode()
 
 

@@ -21,9 +21,11 @@ class Engine(Protocol):
     functional: the structured operations, from `linear` to `adam_step`. Each is defined in `micro.functional`, in plain
         loops; a test compares the names and the arguments that the engines offer.
     default_dtype: the type of a model's numbers unless another is asked for.
+    grad_mode: of this thread, its `maker`: the module within whose call the nodes of a graph are made.
     """
 
     functional: Any
+    grad_mode: Any
     default_dtype: str
 
     def tensor(self, data: Any, dtype: str | None = None, requires_grad: bool = False) -> Tensor: ...

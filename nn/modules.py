@@ -78,7 +78,16 @@ class Module:
             raise missing(self, name, MODULE)
 
     def __call__(self, *inputs: Any, **settings: Any) -> Tensor:
-        return self.forward(*inputs, **settings)
+        """`forward`; what the engine records meanwhile names this module as its maker."""
+        engine = getattr(inputs[0], "engine", None) if inputs else None
+        if engine is None:  # what forward will refuse, or a pair of tensors
+            return self.forward(*inputs, **settings)
+        mode = engine.grad_mode
+        outer, mode.maker = mode.maker, (self, mode.maker)
+        try:
+            return self.forward(*inputs, **settings)
+        finally:
+            mode.maker = outer
 
     def __repr__(self) -> str:
         inside = [f"\n({name}): {module!r}".replace("\n", "\n  ") for name, module in self._modules.items()]

@@ -3,8 +3,9 @@
 It draws what offers the graph protocol (see `viz.graphs`) or a history, whichever engine that came from.
 """
 
+from viz.curves import learning_rate_curves, loss_curves
 from viz.graphs import Edge, Graph, Node, graph, trace
-from viz.plots import decision_boundary, learning_rate_curves, loss_curves
+from viz.planes import decision_boundary
 from viz.rendering import render
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Curves of training and the shape of what was learned, with Matplotlib.
+"""Curves of training, with Matplotlib.
 
 Every function draws into `ax` (a new figure's, if left out), returns the axes, and neither shows nor saves anything.
 Curves are plain lists of numbers, or a history as `nn.fit` returns it.
@@ -6,14 +6,15 @@ Curves are plain lists of numbers, or a history as `nn.fit` returns it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nn import History, diagnose_sweep
 from nn.diagnosis import DIVERGED, JUST_RIGHT, TOO_HIGH, TOO_LOW
+from viz.canvas import axes_of, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ def loss_curves(curves: Curve | Mapping[str, Curve], ax: Axes | None = None) -> 
     named = curves if isinstance(curves, Mapping) else {"training": curves}
     if not named or not all(isinstance(curve, History | Sequence) for curve in named.values()):
         raise ValueError(f"loss_curves: {curves!r:.80} holds no curves; give a history, or several by name")
-    ax = _axes(ax)
+    ax = axes_of(ax)
     for name, curve in named.items():
         losses = curve.loss if isinstance(curve, History) else curve
         (line,) = ax.plot(range(1, len(losses) + 1), losses, label=name)
@@ -41,7 +42,7 @@ def loss_curves(curves: Curve | Mapping[str, Curve], ax: Axes | None = None) -> 
             ax.plot(epochs, curve.validation_loss, "--", color=line.get_color(), label=label)
     ax.set(xlabel="epoch", ylabel="loss")
     ax.legend(frameon=False)
-    return _plain(ax)
+    return plain(ax)
 
 
 def learning_rate_curves(curves: Mapping[float, Curve], ax: Axes | None = None) -> Axes:
@@ -59,7 +60,7 @@ def learning_rate_curves(curves: Mapping[float, Curve], ax: Axes | None = None) 
         raise ValueError("learning_rate_curves: there are no curves by learning rate; give {0.1: losses, ...}")
     losses = {rate: c.step_loss if isinstance(c, History) else list(c) for rate, c in sorted(curves.items())}
     verdicts = diagnose_sweep(losses)
-    ax = _axes(ax)
+    ax = axes_of(ax)
     top = 3 * max((curve[0] for curve in losses.values() if 0 < curve[0] < np.inf), default=1.0)
     bottom = min((loss for curve in losses.values() for loss in curve if 0 < loss <= top), default=top / 10) / 1.5
     colours = colormaps["viridis"](np.linspace(0, 0.9, len(losses)))
@@ -72,7 +73,7 @@ def learning_rate_curves(curves: Mapping[float, Curve], ax: Axes | None = None) 
             ax.plot(_crossing(steps, heights, top), top, "X", color=colour, markersize=10, clip_on=False, zorder=3)
     ax.set(xlabel="step (the first is 1)", ylabel="loss", xscale="log", yscale="log", ylim=(bottom, top))
     ax.legend(title="learning rate", frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
-    return _plain(ax)
+    return plain(ax)
 
 
 def _crossing(steps: np.ndarray, heights: np.ndarray, top: float) -> float:
@@ -82,68 +83,3 @@ def _crossing(steps: np.ndarray, heights: np.ndarray, top: float) -> float:
         return float(steps[-1] if len(above) == 0 else steps[0])
     pair = slice(above[0] - 1, above[0] + 1)
     return float(np.exp(np.interp(np.log(top), np.log(heights[pair]), np.log(steps[pair]))))
-
-
-def decision_boundary(
-    predict: Callable[[np.ndarray], Any], x: Any, y: Any, ax: Axes | None = None, resolution: int = 200
-) -> Axes:
-    """The scores of a classifier over the plane, the line where they change sign, and the samples.
-
-    predict: scores, shape (N,) or (N, 1), for points (N, 2); positive means the second class (of probabilities,
-        subtract 0.5).
-    x, y: samples (N, 2) and their two classes, in any numbers: the larger one is the second class.
-    resolution: points along each axis at which the classifier is asked.
-    """
-    x, y = np.asarray(x), np.asarray(y).reshape(-1)
-    if x.ndim != 2 or x.shape[1] != 2 or len(x) != len(y):
-        raise ValueError(f"decision_boundary: x has shape {x.shape}, y {y.shape}; needed are (N, 2) and (N,)")
-    if len(np.unique(y)) != 2:
-        raise ValueError(f"decision_boundary: y has the classes {np.unique(y)[:5]}; there must be two")
-    if not isinstance(resolution, int) or resolution < 2:
-        raise ValueError(f"decision_boundary: resolution={resolution!r}; give a whole number of at least 2")
-    margin = 0.15 * np.ptp(x, axis=0)
-    low, high = x.min(axis=0) - margin, x.max(axis=0) + margin
-    across, up = np.meshgrid(*[np.linspace(a, b, resolution) for a, b in zip(low, high, strict=True)])
-    points = np.column_stack([across.ravel(), up.ravel()])
-    scores = np.asarray(predict(points))
-    if scores.size != len(points):
-        raise ValueError(
-            f"decision_boundary: predict gave shape {scores.shape} for {len(points)} points; one score each"
-        )
-    if not np.isfinite(scores).all():
-        raise ValueError("decision_boundary: predict gave nan or infinity; has the model diverged?")
-    scores = scores.reshape(across.shape)
-    ax = _axes(ax)
-    limit = max(float(np.abs(scores).max()), 1e-12)
-    ax.contourf(across, up, scores, levels=np.linspace(-limit, limit, 21), cmap="RdBu_r", alpha=0.6)
-    if scores.min() < 0 < scores.max():
-        ax.contour(across, up, scores, levels=[0.0], colors="black", linewidths=1.5)
-    for value, colour, marker in zip(np.unique(y), ("#1d4ed8", "#b91c1c"), ("o", "s"), strict=True):
-        chosen = x[y == value]
-        ax.scatter(
-            chosen[:, 0],
-            chosen[:, 1],
-            s=22,
-            c=colour,
-            marker=marker,
-            edgecolors="white",
-            linewidths=0.6,
-            label=f"class {str(value).removesuffix('.0')}",
-        )
-    ax.set(xlabel="first feature", ylabel="second feature", aspect="equal")
-    ax.legend(frameon=True, loc="upper right")
-    return ax
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt  # takes a second, so only for those who plot; picks a backend that needs no display
-
-    return plt.subplots(layout="constrained")[1]
-
-
-def _plain(ax: Axes) -> Axes:
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(alpha=0.3)
-    return ax

@@ -1,0 +1,51 @@
+"""Pictures one after the other: a GIF, for slides and pages that play no video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nn.files import full_path, written_whole
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def write_gif(frames: Sequence[Image], path: str | Path, seconds: float = 0.5) -> Path:
+    """Write pictures of one size as an animated GIF that repeats for ever; returns its path.
+
+    seconds: how long each is shown; the last one stays four times as long. The colours are reduced to 64, chosen from
+    all frames together, so that nothing flickers.
+    Raises ValueError for another ending than .gif, for no frames, and for frames of several sizes.
+    """
+    from PIL import Image  # Matplotlib brings it along
+
+    path = full_path(path)
+    if path.suffix.lower() != ".gif":
+        raise ValueError(f"write_gif: path={str(path)!r} must end in .gif")
+    sizes = sorted({frame.size for frame in frames})
+    if len(sizes) != 1:
+        raise ValueError(f"write_gif: the frames have the sizes {sizes[:3]}; give at least one, all of one size")
+    if not seconds > 0:
+        raise ValueError(f"write_gif: seconds={seconds!r}; give a number above 0")
+    palette = _together(frames).quantize(64)
+    pictures = [frame.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    durations = [round(1000 * seconds)] * (len(pictures) - 1) + [round(4000 * seconds)]
+    with written_whole(path) as beside:
+        pictures[0].save(
+            beside, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True
+        )
+    return path
+
+
+def _together(frames: Sequence[Image]) -> Image:
+    """The first, the last and some frames between them, one below the other."""
+    from PIL import Image
+
+    chosen = [frames[round(place * (len(frames) - 1) / 7)] for place in range(8)]
+    width, height = frames[0].size
+    sheet = Image.new("RGB", (width, height * len(chosen)))
+    for place, frame in enumerate(chosen):
+        sheet.paste(frame.convert("RGB"), (0, place * height))
+    return sheet
