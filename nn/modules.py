@@ -83,7 +83,8 @@ class Module:
         if engine is None:  # what forward will refuse, or a pair of tensors
             return self.forward(*inputs, **settings)
         mode = engine.grad_mode
-        outer, mode.maker = mode.maker, (self, mode.maker)
+        outer = mode.maker
+        mode.maker = self, outer
         try:
             return self.forward(*inputs, **settings)
         finally:

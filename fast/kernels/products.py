@@ -23,11 +23,23 @@ def linear(x, weight, bias, y):
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def linear_parallel(blocks, x, weight, bias, y):
-    """`linear`, each thread with its block of rows."""
-    rows = x.shape[0]
+    """`linear`, each thread with its block of the longer side of y.
+
+    BLAS packs both of its arguments before it multiplies. With few rows the weight is most of that work, so it is the
+    weight that is shared out: a tenth of a training step of 784-256-128-10 with a batch of 64. (A loop over the product
+    alone does not show it, for there the weight has been in the cache of both cores since the last time.)
+    """
+    rows, outputs = y.shape
     for block in prange(blocks):
-        start, stop = rows * block // blocks, rows * (block + 1) // blocks
-        linear(x[start:stop], weight, bias, y[start:stop])
+        if rows >= outputs:
+            start, stop = rows * block // blocks, rows * (block + 1) // blocks
+            linear(x[start:stop], weight, bias, y[start:stop])
+        else:
+            start, stop = outputs * block // blocks, outputs * (block + 1) // blocks
+            part = np.dot(x, weight[start:stop].T)
+            for n in range(rows):
+                for o in range(start, stop):
+                    y[n, o] = part[n, o - start] + bias[o] if bias.size else part[n, o - start]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
