@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from nn.attention import MultiheadAttention
 from nn.callbacks import Callback, ClipGradNorm, ClipGradValue, Progress, Schedule
 from nn.convolution import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, Flatten, MaxPool2d, Residual
-from nn.diagnosis import Verdict, diagnose, diagnose_sweep
+from nn.curvature import RecordSharpness, sharpness
+from nn.diagnosis import Verdict, diagnose, diagnose_sweep, final_loss
 from nn.dropout import Dropout
 from nn.embedding import Embedding
 from nn.engine import Engine
@@ -25,6 +26,7 @@ from nn.losses import (
     mse_loss,
     nll_loss,
 )
+from nn.lr_finder import RangeTest, lr_find
 from nn.modules import (
     ACTIVATIONS,
     GELU,
@@ -107,7 +109,9 @@ __all__ = [
     "RMSNorm",
     "RMSprop",
     "RNNCell",
+    "RangeTest",
     "ReLU",
+    "RecordSharpness",
     "ReduceLROnPlateau",
     "Residual",
     "Run",
@@ -128,16 +132,19 @@ __all__ = [
     "cross_entropy",
     "diagnose",
     "diagnose_sweep",
+    "final_loss",
     "fit",
     "hinge_loss",
     "huber_loss",
     "l1_loss",
     "l2_penalty",
     "load_weights",
+    "lr_find",
     "mse_loss",
     "nll_loss",
     "predict",
     "save_weights",
+    "sharpness",
 ]
 
 if not TYPE_CHECKING:  # which is to find names that do not exist

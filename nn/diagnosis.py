@@ -2,6 +2,8 @@
 
 A learning rate is too low where the loss is still on its way down when training ends, too high where the loss swings
 or comes to rest far above what another rate reaches, and has diverged where the loss has left all bounds.
+
+Curves are sequences or one-dimensional arrays of losses; steps are counted from 0.
 """
 
 from __future__ import annotations
@@ -11,6 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median
+
+import numpy as np
+
+#: A loss for every step, or for every epoch.
+Losses = Sequence[float] | np.ndarray
 
 TOO_LOW, JUST_RIGHT, TOO_HIGH, DIVERGED = "too low", "just right", "too high", "diverged"
 
@@ -32,21 +39,29 @@ class Verdict:
 
     name: "too low", "just right", "too high" or "diverged".
     reason: a sentence with the numbers that decided.
+    how: what the name leaves open: "(oscillating)" where the rate was too high because the loss swings, "at step 7"
+        where the loss diverged there; else empty.
+    label: name and how, for legends: "too high (oscillating)", "diverged at step 7".
     """
 
     name: str
     reason: str
+    how: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} {self.how}".strip()
 
 
-def diagnose(losses: Sequence[float]) -> Verdict:
+def diagnose(losses: Losses) -> Verdict:
     """Judge the learning rate from one loss curve, a loss for every step or every epoch; at least 4 are needed,
     unless the loss has diverged. Of an `nn.History` give `step_loss` or `loss`.
     """
-    if not isinstance(losses, Sequence):
-        raise TypeError(f"diagnose: losses are a {type(losses).__name__}; give a list, such as history.step_loss")
-    diverged_at = _diverged_at(losses)
-    if diverged_at is not None:
-        return Verdict(DIVERGED, f"diverged at step {diverged_at}: the loss became {losses[diverged_at]:.3g}")
+    losses = _as_list("diagnose", losses)
+    step = diverged_at(losses)
+    if step is not None:
+        reason = f"diverged at step {step}: the loss became {losses[step]:.3g}"
+        return Verdict(DIVERGED, reason, f"at step {step}")
     if len(losses) < 4:
         raise ValueError(f"diagnose: {len(losses)} losses say too little; give at least 4")
     first, fall = losses[0], _fall(losses)
@@ -56,7 +71,8 @@ def diagnose(losses: Sequence[float]) -> Verdict:
         return Verdict(TOO_HIGH, f"the loss did not come down: it began at {first:.3g} and ended at {losses[-1]:.3g}")
     swing = fmean(abs(step) for step in steps[len(steps) // 2 :])
     if upward >= UPWARD and swing >= SWING * fall and _undoes_itself(steps):
-        return Verdict(TOO_HIGH, f"the loss swings: {upward:.0%} of the steps go up, by {swing:.3g} on average")
+        reason = f"the loss swings: {upward:.0%} of the steps go up, and a step is {swing:.3g} long on average"
+        return Verdict(TOO_HIGH, reason, "(oscillating)")
     before = losses[: -max(1, len(losses) // 4)]
     late = fall - _fall(before)
     if late > STILL_FALLING * fall or fall == 0:
@@ -66,11 +82,12 @@ def diagnose(losses: Sequence[float]) -> Verdict:
     return Verdict(JUST_RIGHT, f"the loss fell from {first:.3g} to {losses[-1]:.3g}, only {share:.0%} of that late")
 
 
-def diagnose_sweep(curves: Mapping[float, Sequence[float]]) -> dict[float, Verdict]:
+def diagnose_sweep(curves: Mapping[float, Losses]) -> dict[float, Verdict]:
     """Judge several learning rates by their curves, given as rate to losses.
 
     With others to compare, a rate that did not get as far as the best is too low if it is smaller than the best one,
-    and too high if it is larger. The others are judged each by its own curve.
+    and too high if it is larger. The others are judged each by its own curve, and so are those whose loss swings or
+    diverged: where they happen to end says little.
     """
     verdicts = {}
     for rate, losses in curves.items():
@@ -78,7 +95,7 @@ def diagnose_sweep(curves: Mapping[float, Sequence[float]]) -> dict[float, Verdi
             verdicts[rate] = diagnose(losses)
         except (TypeError, ValueError) as error:
             raise type(error)(f"learning rate {rate}: {error}") from None
-    falls = {rate: _fall(losses) for rate, losses in curves.items() if verdicts[rate].name != DIVERGED}
+    falls = {rate: _fall(losses) for rate, losses in curves.items() if not verdicts[rate].how}
     best = max(falls, key=lambda rate: falls[rate], default=math.nan)
     for rate, fall in falls.items():
         if falls[best] > 0 and fall < NEARLY_BEST * falls[best]:
@@ -87,8 +104,10 @@ def diagnose_sweep(curves: Mapping[float, Sequence[float]]) -> dict[float, Verdi
     return verdicts
 
 
-def _diverged_at(losses: Sequence[float]) -> int | None:
-    """The first step whose loss is no finite number; where there is none, the first at which it had blown up."""
+def diverged_at(losses: Losses) -> int | None:
+    """The first step whose loss is no finite number; where there is none, the first at which it had grown a million
+    times; None if the loss stayed within these bounds.
+    """
     for step, loss in enumerate(losses):
         if not math.isfinite(loss):
             return step
@@ -96,9 +115,31 @@ def _diverged_at(losses: Sequence[float]) -> int | None:
     return next((step for step, loss in enumerate(losses) if abs(loss) > bound), None)
 
 
-def _fall(losses: Sequence[float]) -> float:
-    """How far the loss came down, from the first to the last (the median of the last tenth, for steps are noisy)."""
-    return losses[0] - median(losses[-max(1, len(losses) // 10) :])
+def final_loss(losses: Losses) -> float:
+    """Where a loss curve came to rest: the median of its last tenth, for steps are noisy; infinity if it diverged.
+
+    It is what `viz.learning_rate_spread` and `viz.loss_map` draw of each run.
+    """
+    losses = _as_list("final_loss", losses)
+    if not losses:
+        raise ValueError("final_loss: there are no losses; give at least one")
+    return math.inf if diverged_at(losses) is not None else _last(losses)
+
+
+def _as_list(name: str, losses: Losses) -> list[float]:
+    if not isinstance(losses, Sequence | np.ndarray) or np.ndim(losses) != 1:
+        shape = f" of shape {np.shape(losses)}" if isinstance(losses, np.ndarray) else ""
+        raise TypeError(f"{name}: losses are a {type(losses).__name__}{shape}; give a list, such as history.step_loss")
+    return [float(loss) for loss in losses]
+
+
+def _fall(losses: Losses) -> float:
+    """How far the loss came down, from the first to the last."""
+    return float(losses[0]) - _last(losses)
+
+
+def _last(losses: Losses) -> float:
+    return median(float(loss) for loss in losses[-max(1, len(losses) // 10) :])
 
 
 def _undoes_itself(steps: Sequence[float]) -> bool:

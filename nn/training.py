@@ -56,9 +56,9 @@ def fit(
     says so too. Data that are no finite numbers raise ValueError or TypeError before anything is trained; targets that
     the loss does not take, when their batch comes.
     """
-    _check_arguments(model, loss, optimizer, callbacks)
-    samples = _prepare("data", data, model)
-    held_out = None if validation is None else _prepare("validation", validation, model)
+    check_arguments("fit", model, loss, optimizer, callbacks)
+    samples = prepare("data", data, model)
+    held_out = None if validation is None else prepare("validation", validation, model)
     batch_size = check_batch_size(batch_size, len(samples[0]))
     check_count("epochs", epochs)
     random = generator(seed) if shuffle else None
@@ -91,7 +91,7 @@ def _train_step(run: Run, inputs: Tensor, targets: Tensor, loss: Loss, callbacks
     """What training is: four steps, repeated. A loss that is not a finite number changes nothing."""
     prediction = run.model(inputs)  # forward
     error = loss(prediction, targets)  # loss
-    _check_loss(error)
+    check_loss("fit", error)
     if math.isfinite(error.item()):
         run.optimizer.zero_grad()
         error.backward()  # backward
@@ -145,7 +145,7 @@ def predict(model: Module, x: Any, batch_size: int | None = None) -> np.ndarray:
 
     batch_size: samples at a time; None, the default, takes all at once.
     """
-    _check_model("predict", model)
+    check_model("predict", model)
     samples = _for_model(check_numbers("x", x), model)
     batch_size = check_batch_size(batch_size, len(samples))
     with _evaluating(model) as engine:
@@ -166,38 +166,43 @@ def _evaluating(model: Module) -> Iterator[Engine]:
             module.training = training
 
 
-def _check_arguments(model: Any, loss: Any, optimizer: Any, callbacks: Any) -> None:
-    _check_model("fit", model)
+def check_arguments(name: str, model: Any, loss: Any, optimizer: Any, callbacks: Any) -> None:
+    """What trains, belongs together."""
+    check_model(name, model)
     if not callable(loss):
         apart = hasattr(loss, "shape") or isinstance(loss, list)
         pair = "samples and targets as one pair, (X, y), and " if apart else ""
-        raise TypeError(f"fit: loss={loss!r:.80} is not a function; give {pair}a function, such as nn.mse_loss")
+        raise TypeError(f"{name}: loss={loss!r:.80} is not a function; give {pair}a function, such as nn.mse_loss")
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"fit: optimizer={optimizer!r:.80}; give one that was made, as in nn.SGD(model.parameters())")
+        raise TypeError(
+            f"{name}: optimizer={optimizer!r:.80}; give one that was made, as in nn.SGD(model.parameters())"
+        )
     mine = {id(parameter) for parameter in model.parameters()}
     if mine and not any(id(parameter) in mine for parameter in optimizer.parameters):
-        raise ValueError("fit: the optimizer holds parameters of another model; make it with model.parameters()")
+        raise ValueError(f"{name}: the optimizer holds parameters of another model; make it with model.parameters()")
     if isinstance(callbacks, Sequence) and any(isinstance(callback, LRScheduler) for callback in callbacks):
-        raise TypeError(f"fit: callbacks={callbacks!r:.80} holds a schedule; wrap it: nn.Schedule(nn.StepLR(...))")
+        raise TypeError(f"{name}: callbacks={callbacks!r:.80} holds a schedule; wrap it: nn.Schedule(nn.StepLR(...))")
     if not isinstance(callbacks, Sequence) or not all(isinstance(callback, Callback) for callback in callbacks):
-        raise TypeError(f"fit: callbacks={callbacks!r:.80}; give a list of nn.Callback, such as [nn.Progress()]")
+        raise TypeError(f"{name}: callbacks={callbacks!r:.80}; give a list of nn.Callback, such as [nn.Progress()]")
 
 
-def _check_model(name: str, model: Any) -> None:
+def check_model(name: str, model: Any) -> None:
+    """`model` is a Module; TypeError where it is none."""
     if not isinstance(model, Module):
         raise TypeError(f"{name}: model={model!r:.80} is not a model; give an nn.Module, such as nn.MLP(...)")
 
 
-def _check_loss(error: Any) -> None:
+def check_loss(name: str, error: Any) -> None:
+    """`error` is what a loss gives: one number, which depends on parameters."""
     if getattr(error, "shape", None) != ():
-        raise TypeError(f"fit: the loss function gave {error!r:.80}; it must give a single number, as a tensor")
+        raise TypeError(f"{name}: the loss function gave {error!r:.80}; it must give a single number, as a tensor")
     if not error.parents:
         raise ValueError(
-            "fit: the loss does not depend on the model's parameters; was it computed within no_grad, or detached?"
+            f"{name}: the loss does not depend on the model's parameters; was it computed within no_grad, or detached?"
         )
 
 
-def _prepare(name: str, data: Data, model: Module) -> tuple[np.ndarray, np.ndarray]:
+def prepare(name: str, data: Data, model: Module) -> tuple[np.ndarray, np.ndarray]:
     """Checked samples and targets in the types in which the model computes."""
     x, y = check_data(name, data)
     return _for_model(x, model), _for_model(y, model)
