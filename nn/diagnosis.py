@@ -105,14 +105,12 @@ def diagnose_sweep(curves: Mapping[float, Losses]) -> dict[float, Verdict]:
 
 
 def diverged_at(losses: Losses) -> int | None:
-    """The first step whose loss is no finite number; where there is none, the first at which it had grown a million
-    times; None if the loss stayed within these bounds.
+    """The first step whose loss is no finite number or has grown a million times; None if there is none.
+
+    (How much longer it takes until the numbers overflow, which `History.diverged_at` tells, depends on their type.)
     """
-    for step, loss in enumerate(losses):
-        if not math.isfinite(loss):
-            return step
     bound = BLOWN_UP * abs(losses[0]) if len(losses) and losses[0] else math.inf
-    return next((step for step, loss in enumerate(losses) if abs(loss) > bound), None)
+    return next((step for step, loss in enumerate(losses) if not math.isfinite(loss) or abs(loss) > bound), None)
 
 
 def final_loss(losses: Losses) -> float:

@@ -1,25 +1,38 @@
-"""Curves of training, with Matplotlib.
+"""Curves of training, with Matplotlib: losses, learning rates, and what the one does to the other.
 
 Every function draws into `ax` (a new figure's, if left out), returns the axes, and neither shows nor saves anything.
-Curves are plain lists of numbers, or a history as `nn.fit` returns it.
+Curves are plain sequences or arrays of numbers, or a history as `nn.fit` returns it. An axis is logarithmic where its
+numbers span a factor of 10 or more and none is negative. Steps are counted from 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nn import History, diagnose_sweep
+from nn import History, RangeTest, diagnose_sweep
 from nn.diagnosis import DIVERGED, JUST_RIGHT, TOO_HIGH, TOO_LOW
 from viz.canvas import axes_of, plain
+from viz.scales import (
+    COLOURS,
+    MARKERS,
+    Curve,
+    colour_of,
+    curves_by_name,
+    draw_curve,
+    frame,
+    frame_losses,
+    is_rate,
+    legend_beside,
+    numbers_of,
+    scale,
+    scale_steps,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Curve = Sequence[float] | History
 
 _STYLES = {TOO_LOW: "--", JUST_RIGHT: "-", TOO_HIGH: ":", DIVERGED: "-."}
 
@@ -30,7 +43,7 @@ def loss_curves(curves: Curve | Mapping[str, Curve], ax: Axes | None = None) -> 
     curves: one curve, or several by name.
     """
     named = curves if isinstance(curves, Mapping) else {"training": curves}
-    if not named or not all(isinstance(curve, History | Sequence) for curve in named.values()):
+    if not named or not all(isinstance(curve, History | Sequence | np.ndarray) for curve in named.values()):
         raise ValueError(f"loss_curves: {curves!r:.80} holds no curves; give a history, or several by name")
     ax = axes_of(ax)
     for name, curve in named.items():
@@ -48,38 +61,115 @@ def loss_curves(curves: Curve | Mapping[str, Curve], ax: Axes | None = None) -> 
 def learning_rate_curves(curves: Mapping[float, Curve], ax: Axes | None = None) -> Axes:
     """The loss of every step for several learning rates, each labelled with its verdict (see `nn.diagnose_sweep`).
 
-    Colours go from dark to light with the rate, line styles with the verdict. Both axes are logarithmic, for what
-    diverges does so within a few steps. The frame ends a little above the first losses; a cross marks where a curve
-    that diverged leaves it.
+    Colours go from dark to light with the rate, line styles with the verdict. The frame ends a little above the highest
+    loss of the curves that did not diverge; a cross marks where a curve that diverged leaves it.
 
     curves: learning rate to losses, or to a history.
     """
     from matplotlib import colormaps
 
-    if not curves or not isinstance(curves, Mapping) or not all(isinstance(rate, Real) for rate in curves):
+    if not curves or not isinstance(curves, Mapping) or not all(is_rate(rate) for rate in curves):
         raise ValueError("learning_rate_curves: there are no curves by learning rate; give {0.1: losses, ...}")
-    losses = {rate: c.step_loss if isinstance(c, History) else list(c) for rate, c in sorted(curves.items())}
+    losses = {rate: numbers_of(f"learning_rate_curves: {rate}", curve) for rate, curve in sorted(curves.items())}
     verdicts = diagnose_sweep(losses)
     ax = axes_of(ax)
-    top = 3 * max((curve[0] for curve in losses.values() if 0 < curve[0] < np.inf), default=1.0)
-    bottom = min((loss for curve in losses.values() for loss in curve if 0 < loss <= top), default=top / 10) / 1.5
-    colours = colormaps["viridis"](np.linspace(0, 0.9, len(losses)))
+    scale_steps(ax, max(len(curve) for curve in losses.values()))
+    frame_losses(ax, losses.values())
+    colours = colormaps["viridis"](np.linspace(0, 0.85, len(losses)))
     for (rate, curve), colour in zip(losses.items(), colours, strict=True):
-        verdict, steps = verdicts[rate].name, np.arange(1, len(curve) + 1)
-        heights = np.minimum(curve, 1e9 * top)  # far above the frame, where infinity has a place too
-        width = 2.5 if verdict == JUST_RIGHT else 1.5
-        ax.plot(steps, heights, _STYLES[verdict], color=colour, linewidth=width, label=f"{rate:g}: {verdict}")
-        if verdict == DIVERGED:
-            ax.plot(_crossing(steps, heights, top), top, "X", color=colour, markersize=10, clip_on=False, zorder=3)
-    ax.set(xlabel="step (the first is 1)", ylabel="loss", xscale="log", yscale="log", ylim=(bottom, top))
-    ax.legend(title="learning rate", frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+        verdict = verdicts[rate]
+        width = {JUST_RIGHT: 2.5, TOO_HIGH: 2.0}.get(verdict.name, 1.5)
+        style = {"linestyle": _STYLES[verdict.name], "linewidth": width, "color": colour}
+        draw_curve(ax, np.arange(len(curve)), curve, label=f"{rate:.3g}: {verdict.label}", **style)
+    ax.set(xlabel="step", ylabel="loss")
+    legend_beside(ax, title="learning rate")
     return plain(ax)
 
 
-def _crossing(steps: np.ndarray, heights: np.ndarray, top: float) -> float:
-    """The step, in fractions, at which a curve on logarithmic axes first crosses `top`."""
-    above = np.flatnonzero(heights > top)
-    if len(above) == 0 or above[0] == 0:
-        return float(steps[-1] if len(above) == 0 else steps[0])
-    pair = slice(above[0] - 1, above[0] + 1)
-    return float(np.exp(np.interp(np.log(top), np.log(heights[pair]), np.log(steps[pair]))))
+def range_test(result: RangeTest, ax: Axes | None = None) -> Axes:
+    """The losses of a range test against the growing learning rate, raw and smoothed, with the suggestions marked.
+
+    result: what `nn.lr_find` returns, or an `nn.RangeTest` made from the rates and losses of other software.
+    """
+    if not isinstance(result, RangeTest) or not len(result.rates) == len(result.losses) == len(result.smoothed) > 0:
+        raise ValueError(f"range_test: {result!r:.80} holds no rates and losses of equal number; give nn.lr_find(...)")
+    rates, smoothed = np.asarray(result.rates), np.asarray(result.smoothed)
+    ax = axes_of(ax)
+    scale(ax, "x", rates)
+    lowest = int(np.argmin(smoothed))
+    before = smoothed[: lowest + 1]
+    frame(ax, [*before, *result.losses[: lowest + 1], before.max() + 0.3 * np.ptp(before)])
+    ax.plot(rates, result.losses, color="0.7", linewidth=1, label="loss")
+    ax.plot(rates, smoothed, color=COLOURS[0], linewidth=2, label="smoothed")
+    for place, (name, rate) in enumerate(result.suggestions().items(), start=1):
+        height = np.interp(np.log(rate), np.log(rates), smoothed)
+        ax.axvline(rate, color=colour_of(place), linewidth=1, linestyle=":")
+        marker: dict[str, Any] = {
+            "marker": MARKERS[place],
+            "markersize": 9,
+            "markeredgecolor": "white",
+            "linestyle": "",
+        }
+        ax.plot(rate, height, color=colour_of(place), label=f"{name}: {rate:.2g}", zorder=4, **marker)
+    ax.set(xlabel="learning rate", ylabel="loss")
+    legend_beside(ax)
+    return plain(ax)
+
+
+def schedule_curves(schedules: Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
+    """The learning rate of every step under several schedules.
+
+    schedules: name to learning rates, as `schedule.preview(steps)` gives them.
+    """
+    rates = curves_by_name("schedule_curves", schedules)
+    ax = axes_of(ax)
+    _draw_rates(ax, rates)
+    ax.set_xlabel("step")
+    legend_beside(ax)
+    return plain(ax)
+
+
+def schedule_effects(
+    schedules: Mapping[str, Sequence[float]],
+    losses: Mapping[str, Curve],
+    axes: tuple[Axes, Axes] | None = None,
+) -> tuple[Axes, Axes]:
+    """The learning rate of every step under several schedules, and below it the loss to which it led.
+
+    schedules: name to learning rates, as in `schedule_curves`; one for each loss (of a schedule that goes on with the
+        epochs, repeat each rate for the steps of its epoch).
+    losses: under the same names the loss of every step, or a history. A cross marks where a loss diverged.
+    axes: one for the rates and one for the losses; new ones above each other, if left out. Both are returned.
+    """
+    rates = curves_by_name("schedule_effects", schedules)
+    curves = curves_by_name("schedule_effects", losses)
+    if rates.keys() != curves.keys():
+        raise ValueError(
+            f"schedule_effects: the schedules are {list(rates)}, the losses {list(curves)}; name them alike"
+        )
+    for name, curve in curves.items():
+        if len(curve) > len(rates[name]):
+            raise ValueError(
+                f"schedule_effects: {name} has {len(curve)} losses and {len(rates[name])} rates; one for each"
+            )
+    above, below = axes or stacked()
+    _draw_rates(above, rates)
+    frame_losses(below, curves.values())
+    for place, (name, curve) in enumerate(curves.items()):
+        draw_curve(below, np.arange(len(curve)), curve, color=colour_of(place), label=name, linewidth=1.2)
+    below.set(xlabel="step", ylabel="loss")
+    legend_beside(above)
+    return plain(above), plain(below)
+
+
+def _draw_rates(ax: Axes, rates: dict[str, np.ndarray]) -> None:
+    for place, (name, curve) in enumerate(rates.items()):
+        ax.plot(np.arange(len(curve)), curve, color=colour_of(place), label=name, drawstyle="steps-post")
+    ax.set(ylabel="learning rate", ylim=(0, None))
+
+
+def stacked() -> tuple[Axes, Axes]:
+    """Two axes of a new figure above each other, with one axis of steps."""
+    import matplotlib.pyplot as plt
+
+    return tuple(plt.subplots(2, sharex=True, layout="constrained", figsize=(6.4, 5.6))[1])
