@@ -12,7 +12,7 @@ from nn.callbacks import Callback
 from nn.data import Data, check_count
 from nn.history import Run
 from nn.modules import Module
-from nn.optim import Optimizer, check_positive
+from nn.optim import Optimizer, check_limit, check_positive
 from nn.restoring import restored
 from nn.training import DivergenceWarning, Loss, check_arguments, fit
 
@@ -72,14 +72,16 @@ def lr_find(
 
     start, end, steps: the first rate, the last, and how many; from 1e-7 to 10 in 100 steps unless given.
     smoothing: the share of the newest loss in the smoothed one, 0.05 unless given; 1 leaves the losses as they are.
-    stop: the test ends when the smoothed loss is above `stop` times its smallest so far, 4 unless given (a smallest
-        loss of 0 or below ends nothing), and at the first loss that is infinite or not a number, which is left out.
+    stop: the test ends when the smoothed loss is above `stop` times its smallest so far, 4 unless given; math.inf, or
+        a smallest loss of 0 or below, ends nothing. It always ends at the first loss that is infinite or not a number,
+        which is left out.
     data, loss, batch_size, callbacks, shuffle, seed: as in `nn.fit`.
 
     Source: Smith 2015, "Cyclical learning rates for training neural networks", arXiv:1506.01186, section 3.3.
     """
     check_arguments("lr_find", model, loss, optimizer, callbacks)
-    check_positive("lr_find", start=start, end=end, smoothing=smoothing, stop=stop)
+    check_positive("lr_find", start=start, end=end, smoothing=smoothing)
+    check_limit("lr_find", stop=stop)
     if check_count("lr_find: steps", steps) < 2 or not start < end:
         raise ValueError(f"lr_find: {start=}, {end=}, {steps=}; give a start below the end, and at least 2 steps")
     if smoothing > 1 or stop <= 1:
