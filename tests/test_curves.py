@@ -147,8 +147,7 @@ def test_a_cross_marks_where_a_curve_leaves_for_good():
     ]:
         ax = viz.learning_rate_curves({0.1: good, 10.0: bad})
         ((step, height),) = crosses(ax)
-        assert before <= step <= after
-        assert step != before or before == after
+        assert before < step < after or before == step == after
         assert height == ax.get_ylim()[1]
         assert "diverged at step" in legend(ax)[1]
         assert fits(ax)
@@ -160,8 +159,8 @@ def test_only_what_diverged_leaves_the_axes():
     assert 900 < ax.get_ylim()[1] < 1e5
 
 
-@pytest.mark.parametrize("size", [(6.4, 4.8), (8, 4.5), (9, 4)])
-@pytest.mark.parametrize("count", [1, 2, 9, 30, 40])
+@pytest.mark.parametrize("size", [(6.4, 4.8), (9, 4)])
+@pytest.mark.parametrize("count", [1, 9, 40])
 def test_legends_are_not_cut(count, size):
     steps = np.arange(20)
     curves = {
@@ -205,6 +204,8 @@ def test_the_strip_covers_no_loss():
     (strip,) = [patch for patch in ax.patches if patch.get_height() < 1]
     height_of_five = ax.transAxes.inverted().transform(ax.transData.transform((1.0, 5.0)))[1]
     assert height_of_five < strip.get_y()
+    infinite = ax.collections[0].get_paths()[0].vertices[:, 1].max()  # the band reaches up to the strip
+    assert ax.transAxes.inverted().transform(ax.transData.transform((1.0, infinite)))[1] == pytest.approx(strip.get_y())
 
 
 @pytest.mark.parametrize(
