@@ -1,6 +1,7 @@
 """nn: neural networks and their training, written once for both engines.
 
-Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answers, `diagnose` reads a loss curve.
+Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answers, `lr_find` looks for a
+learning rate, `diagnose` reads a loss curve, `sharpness` says how curved the loss is.
 """
 
 from typing import TYPE_CHECKING, Any
