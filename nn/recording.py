@@ -1,0 +1,166 @@
+"""What happens inside a network while it trains, as plain arrays by name: outputs and gradients of layers, the size of
+updates, snapshots of the weights. `viz` draws them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nn.callbacks import Callback
+from nn.data import check_count, check_numbers
+from nn.engine import Tensor, is_tensor
+from nn.history import Run
+from nn.modules import Module, Sequential, first_parameter
+from nn.training import Loss, _check_loss, _check_model, _for_model, predict
+
+Arrays = dict[str, np.ndarray]
+
+
+class LayerRecord(NamedTuple):
+    """What one pass through a network left behind, as arrays by name.
+
+    outputs: of each layer, in the order of the calls: `"0 Linear"`, `"1 Tanh"`. A layer that is called again within
+        the pass has a second entry, `"1 Tanh (2)"`; of a recurrent layer it is the outputs, without the state.
+    gradients: of the loss with respect to those outputs, by the same names; those alone that the loss depends on.
+    parameter_gradients: of the loss with respect to the parameters, by their names: `"0.weight"`.
+    """
+
+    outputs: Arrays
+    gradients: Arrays
+    parameter_gradients: Arrays
+
+
+def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None = None) -> LayerRecord:
+    """The output of every layer for samples x, and with targets y and a loss, their gradients too.
+
+    It is a copy of the model that computes, so the model stays as it is, gradients, running means and all. The copy is
+    in training or in evaluation as the model is, which decides what dropout and batch normalisation do.
+
+    x: samples (N, ...).
+    y, loss: targets (N, ...) and a function of prediction and target, such as `nn.mse_loss`; both or neither. Without
+        them there are no gradients.
+
+    A Sequential is no layer of its own: its output is that of its last one.
+    """
+    _check_model("record_activations", model)
+    if (y is None) != (loss is None):
+        raise ValueError("record_activations: gradients need targets and a loss; give both y and loss, or neither")
+    copy = deepcopy(model)
+    copy.zero_grad()
+    engine, called = first_parameter(copy).engine, dict[str, Tensor]()
+    for name, module in _layers(copy):
+        vars(module)["forward"] = partial(_remembering, called, name, module.forward)
+    inputs = engine.as_tensor(_for_model(check_numbers("record_activations: x", x), model))
+    with np.errstate(over="ignore", invalid="ignore"):
+        prediction = copy(inputs)
+        gradients: Arrays = {}
+        parameter_gradients: Arrays = {}
+        if loss is not None:
+            error = loss(prediction, engine.as_tensor(_for_model(check_numbers("record_activations: y", y), model)))
+            _check_loss(error)
+            error.backward()
+            reached = {name: output for name, output in called.items() if _needs_gradient(output)}
+            gradients = {name: np.array(output.grad) for name, output in reached.items()}
+            parameter_gradients = {n: np.array(p.grad) for n, p in copy.named_parameters() if p.grad is not None}
+    return LayerRecord({name: np.array(output) for name, output in called.items()}, gradients, parameter_gradients)
+
+
+def _remembering(called: dict[str, Tensor], name: str, forward: Callable[..., Any], *inputs: Any, **more: Any) -> Any:
+    """`forward`, whose output is kept under `name`."""
+    result = forward(*inputs, **more)
+    output = result[0] if isinstance(result, tuple) else result
+    if is_tensor(output):
+        output.retain_grad()
+        times = sum(key.partition(" (")[0] == name for key in called) + 1
+        called[name if times == 1 else f"{name} ({times})"] = output
+    return result
+
+
+def _needs_gradient(output: Tensor) -> bool:
+    return getattr(output, "grad", None) is not None
+
+
+def _layers(model: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:
+    """Every module inside that computes something of its own, with its name, the innermost first."""
+    for name, module in model._modules.items():
+        yield from _layers(module, f"{prefix}{name}.")
+    if not isinstance(model, Sequential):
+        yield f"{prefix[:-1]} {type(model).__name__}".strip(), model
+
+
+class UpdateRatios(Callback):
+    """How large each update is, compared with the weights: std(update) / std(weights), in every step.
+
+    ratios: for each parameter with two dimensions or more, by name, a list with a ratio for each step; nan where all
+        weights are alike. Biases, and the weights of normalisations, begin constant, so nothing can be compared.
+
+    About 1e-3 is a usual size: far less, and the layer hardly learns; far more, and the learning rate may be too high.
+    Source: Karpathy, "Neural networks: zero to hero", part 4 of makemore; CS231n, "Ratio of weights:updates".
+    """
+
+    def __init__(self) -> None:
+        self.ratios: dict[str, list[float]] = {}
+        self._before: Arrays = {}
+
+    def on_backward_end(self, run: Run) -> None:
+        self._before = self._matrices(run.model)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def on_step_end(self, run: Run) -> None:
+        for name, after in self._matrices(run.model).items():
+            before = self._before[name]
+            spread = float(before.std())
+            ratio = float((after - before).std()) / spread if spread else float("nan")
+            self.ratios.setdefault(name, []).append(ratio)
+
+    def _matrices(self, model: Module) -> Arrays:
+        return {name: np.array(p, dtype=float) for name, p in model.named_parameters() if len(p.shape) > 1}
+
+
+class Snapshots(Callback):
+    """Copies of a model's parameters and buffers while it trains.
+
+    states: the `state_dict` before training under 0, and then under the number of the epoch after which it was taken.
+    every: "epoch" unless given, or "step", which makes the numbers those of steps.
+    stride: 1 takes one each time, 10 after every tenth.
+    """
+
+    def __init__(self, every: str = "epoch", stride: int = 1) -> None:
+        if every not in ("epoch", "step"):
+            raise ValueError(f'Snapshots: {every=}; use "epoch" or "step"')
+        self.every, self.stride = every, check_count("Snapshots: stride", stride)
+        self.states: dict[int, Arrays] = {}
+
+    def on_train_begin(self, run: Run) -> None:
+        self.states = {0: run.model.state_dict()}
+
+    def on_step_end(self, run: Run) -> None:
+        if self.every == "step":
+            self._take(run, len(run.history.step_loss))
+
+    def on_epoch_end(self, run: Run) -> None:
+        if self.every == "epoch":
+            self._take(run, len(run.history.loss))
+
+    def _take(self, run: Run, number: int) -> None:
+        if number % self.stride == 0:
+            self.states[number] = run.model.state_dict()
+
+
+def predictors(model: Module, states: Mapping[Any, Mapping[str, Any]]) -> dict[Any, Callable[[Any], np.ndarray]]:
+    """For each snapshot, by the same key, `nn.predict` of a copy of `model` with its weights.
+
+    states: what `Snapshots` recorded, or any `state_dict`s by name. The model itself stays as it is.
+    """
+    _check_model("predictors", model)
+    found: dict[Any, Callable[[Any], np.ndarray]] = {}
+    for key, state in states.items():
+        copy = deepcopy(model)
+        copy.load_state_dict(state)
+        found[key] = partial(predict, copy)
+    return found
