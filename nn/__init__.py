@@ -16,6 +16,7 @@ from nn.embedding import Embedding
 from nn.engine import Engine
 from nn.hints import NN
 from nn.history import History, Run
+from nn.landscape import bowl, descend, loss_plane, path_directions, random_directions, rosenbrock
 from nn.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -47,6 +48,7 @@ from nn.modules import (
 )
 from nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from nn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm_, clip_grad_value_
+from nn.recording import Snapshots, UpdateRatios, predictors, record_activations
 from nn.recurrent import GRU, LSTM, RNN, GRUCell, LastStep, LSTMCell, RNNCell
 from nn.schedules import (
     CosineAnnealingLR,
@@ -121,16 +123,20 @@ __all__ = [
     "SequentialLR",
     "SiLU",
     "Sigmoid",
+    "Snapshots",
     "Softmax",
     "Softplus",
     "StepLR",
     "Tanh",
+    "UpdateRatios",
     "Verdict",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "bowl",
     "clip_grad_norm_",
     "clip_grad_value_",
     "cross_entropy",
+    "descend",
     "diagnose",
     "diagnose_sweep",
     "final_loss",
@@ -140,10 +146,16 @@ __all__ = [
     "l1_loss",
     "l2_penalty",
     "load_weights",
+    "loss_plane",
     "lr_find",
     "mse_loss",
     "nll_loss",
+    "path_directions",
     "predict",
+    "predictors",
+    "random_directions",
+    "record_activations",
+    "rosenbrock",
     "save_weights",
     "sharpness",
 ]

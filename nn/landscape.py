@@ -179,14 +179,13 @@ def path_directions(model: Module, snapshots: Sequence[Weights]) -> PathPlane:
         _check_weights(f"path_directions: snapshot {number}", snapshot, weights)
     origin = _as_vector(weights, weights)
     differences = np.array([_as_vector(snapshot, weights) for snapshot in snapshots]) - origin
+    if not np.ptp(differences, axis=0).any():
+        raise ValueError("path_directions: all snapshots are alike, so there is no path; did the model train?")
     _, lengths, components = np.linalg.svd(differences - differences.mean(axis=0), full_matrices=False)
     coordinates = differences @ components[:2].T
     signs = np.where(coordinates[0] < 0, -1.0, 1.0)
-    total = float((lengths**2).sum())
-    if total == 0:
-        raise ValueError("path_directions: all snapshots are alike, so there is no path; did the model train?")
     first, second = [_as_weights(sign * vector, weights) for sign, vector in zip(signs, components[:2], strict=True)]
-    return PathPlane((first, second), coordinates * signs, lengths[:2] ** 2 / total)
+    return PathPlane((first, second), coordinates * signs, lengths[:2] ** 2 / (lengths**2).sum())
 
 
 def loss_plane(

@@ -3,6 +3,7 @@
 It draws what offers the graph protocol (see `viz.graphs`) or a history, whichever engine that came from.
 """
 
+from viz.boundaries import boundary_frames, boundary_gif, decision_boundary
 from viz.curves import (
     learning_rate_curves,
     loss_curves,
@@ -10,9 +11,11 @@ from viz.curves import (
     schedule_curves,
     schedule_effects,
 )
+from viz.evaluation import confusion_matrix, early_stopping_curve
 from viz.graphs import Edge, Graph, Node, graph, trace
+from viz.layers import layer_histograms, update_ratios
 from viz.maps import loss_map
-from viz.planes import decision_boundary
+from viz.planes import descent_paths, loss_contour, loss_surface
 from viz.rendering import render
 from viz.spreads import learning_rate_spread
 from viz.stability import edge_of_stability
@@ -21,16 +24,25 @@ __all__ = [
     "Edge",
     "Graph",
     "Node",
+    "boundary_frames",
+    "boundary_gif",
+    "confusion_matrix",
     "decision_boundary",
+    "descent_paths",
+    "early_stopping_curve",
     "edge_of_stability",
     "graph",
+    "layer_histograms",
     "learning_rate_curves",
     "learning_rate_spread",
+    "loss_contour",
     "loss_curves",
     "loss_map",
+    "loss_surface",
     "range_test",
     "render",
     "schedule_curves",
     "schedule_effects",
     "trace",
+    "update_ratios",
 ]

@@ -1,0 +1,121 @@
+"""What happens inside a network, layer by layer, with Matplotlib: the spread of numbers, and the size of updates.
+
+Every function draws into `ax` (a new figure's, if left out), returns the axes, and neither shows nor saves anything.
+Numbers are plain arrays by the names of layers or parameters, the first layer first, as `nn.record_activations` and
+`nn.UpdateRatios` give them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nn.data import check_count
+from viz.canvas import axes_of, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def layer_histograms(
+    arrays: Mapping[str, Any], ax: Axes | None = None, *, bins: int = 80, magnitude: bool = False
+) -> Axes:
+    """How the numbers of each layer are spread: a histogram for each, one below the other, over the same axis.
+
+    arrays: numbers of any shape by name, such as outputs, gradients or weights.
+    bins: how many there are over the whole axis.
+    magnitude: whether to sort the numbers by their size on a logarithmic axis, whatever their sign, which shows
+        gradients that shrink from layer to layer; zeros have no place there.
+
+    Each histogram is as high as its row, so heights say nothing across layers. Beside it stand the standard deviation
+    and, where there are some, the share that is exactly 0 and how many are nan or infinite, which are drawn nowhere.
+    """
+    from matplotlib import colormaps
+
+    numbers = _check_arrays("layer_histograms", arrays)
+    check_count("layer_histograms: bins", bins)
+    shown = {name: _sizes(array) if magnitude else array[np.isfinite(array)] for name, array in numbers.items()}
+    edges = _edges(np.concatenate(list(shown.values())), bins, magnitude)
+    ax = axes_of(ax)
+    rows = range(len(numbers))
+    for row, colour in zip(rows, colormaps["viridis"](np.linspace(0, 0.85, len(numbers))), strict=True):
+        counts = np.histogram(list(shown.values())[row], edges)[0]
+        heights = row - 0.85 * counts / max(counts.max(), 1)
+        ax.stairs(heights, edges, baseline=row, fill=True, facecolor=colour, edgecolor=colour, alpha=0.85)
+        ax.axhline(row, color="0.7", linewidth=0.8, zorder=0)
+    ax.set(ylim=(len(numbers) - 0.85, -1.0), yticks=rows, yticklabels=list(numbers), xlim=edges[[0, -1]])
+    ax.set_xlabel("magnitude" if magnitude else "value")
+    for row, array in zip(rows, numbers.values(), strict=True):
+        ax.annotate(_summary(array), (1.01, row - 0.1), xycoords=("axes fraction", "data"), fontsize="small")
+    plain(ax).spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(visible=False, axis="y")
+    if magnitude:
+        ax.set_xscale("log")
+    return ax
+
+
+def update_ratios(ratios: Mapping[str, Any], ax: Axes | None = None) -> Axes:
+    """How large the updates of each parameter are, compared with its weights, in every step, on a logarithmic axis.
+
+    ratios: for each parameter std(update) / std(weights) for every step, by name, as `nn.UpdateRatios` records them.
+
+    The line at 1e-3 is a rule of thumb of Karpathy's (CS231n, and "Neural networks: zero to hero"): far below it a
+    layer hardly learns, far above the learning rate may be too high. Triangles mark what has no place on the axis: at
+    the bottom ratios of 0, at the top infinite ones and those that are not a number.
+    """
+    from matplotlib import colormaps
+
+    curves = _check_arrays("update_ratios", ratios)
+    ax = axes_of(ax)
+    ax.axhline(1e-3, color="black", linestyle="--", linewidth=1.2, label="1e-3: rule of thumb (Karpathy)", zorder=1)
+    for (name, curve), colour in zip(
+        curves.items(), colormaps["viridis"](np.linspace(0, 0.85, len(curves))), strict=True
+    ):
+        steps = np.arange(1, len(curve) + 1)
+        fits = np.isfinite(curve) & (curve > 0)
+        look: dict[str, Any] = {"linewidth": 1.0, "marker": "." if len(curve) <= 60 else None}
+        ax.plot(steps, np.where(fits, curve, np.nan), **look, color=colour, label=name)
+        for marker, height, chosen in (("v", 0.01, curve == 0), ("^", 0.99, ~np.isfinite(curve))):
+            place = ax.get_xaxis_transform()  # the height as a share of the axes
+            ax.plot(steps[chosen], np.full(chosen.sum(), height), marker, color=colour, transform=place, clip_on=False)
+    ax.set(xlabel="step (the first is 1)", ylabel="std of update / std of weights", yscale="log")
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    return plain(ax)
+
+
+def _check_arrays(name: str, arrays: Any) -> dict[str, np.ndarray]:
+    """Each array flattened, as float64."""
+    if not isinstance(arrays, Mapping) or not arrays:
+        raise ValueError(f"{name}: {arrays!r:.80} holds no arrays; give {{name: numbers}}, of one layer at least")
+    flat = {str(key): np.asarray(array, dtype=float).ravel() for key, array in arrays.items()}
+    for key, array in flat.items():
+        if not array.size:
+            raise ValueError(f"{name}: {key!r} holds no numbers; leave it out")
+    return flat
+
+
+def _sizes(array: np.ndarray) -> np.ndarray:
+    return np.abs(array[np.isfinite(array) & (array != 0)])
+
+
+def _edges(shown: np.ndarray, bins: int, magnitude: bool) -> np.ndarray:
+    low, high = (float(shown.min()), float(shown.max())) if shown.size else (1.0, 1.0)
+    if magnitude:
+        return np.geomspace(low, high, bins + 1) if low < high else np.geomspace(low / 3, 3 * high, bins + 1)
+    around = 0.0 if low < high else 0.5 * abs(low) or 0.5
+    return np.linspace(low - around, high + around, bins + 1)
+
+
+def _summary(array: np.ndarray) -> str:
+    """What stands beside a histogram."""
+    finite = array[np.isfinite(array)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = [f"std {finite.std():.2g}"] if finite.size else []
+    if (array == 0).any():
+        parts.append(f"zeros {np.mean(array == 0):.0%}")
+    if finite.size < array.size:
+        parts.append(f"not finite: {array.size - finite.size}")
+    return ", ".join(parts)
