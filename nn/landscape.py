@@ -213,7 +213,7 @@ def loss_plane(
     if not isinstance(directions, tuple | list) or len(directions) != 2:
         raise TypeError("loss_plane: directions are no pair; give those of random_directions or path_directions")
     first, second = [_check_weights("loss_plane: a direction", direction, weights) for direction in directions]
-    xs, ys = [np.linspace(low, high, check_resolution(resolution)) for low, high in _check_span(span)]
+    xs, ys = [np.linspace(low, high, _check_resolution(resolution)) for low, high in _check_span(span)]
     moved = deepcopy(model).eval()
     parameters, engine = dict(moved.named_parameters()), first_parameter(moved).engine
     inputs, targets = [engine.as_tensor(array) for array in _prepare("data", data, model)]
@@ -226,7 +226,7 @@ def loss_plane(
     return Plane(xs, ys, heights)
 
 
-def check_resolution(resolution: Any) -> int:
+def _check_resolution(resolution: Any) -> int:
     """The number of heights along each direction, at least 2."""
     if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 2:
         raise ValueError(f"loss_plane: resolution={resolution!r}; give a whole number of at least 2")

@@ -26,8 +26,10 @@ class LayerRecord(NamedTuple):
 
     outputs: of each layer, in the order of the calls: `"0 Linear"`, `"1 Tanh"`. A layer that is called again within
         the pass has a second entry, `"1 Tanh (2)"`; of a recurrent layer it is the outputs, without the state.
-    gradients: of the loss with respect to those outputs, by the same names; those alone that the loss depends on.
+    gradients: of the loss with respect to those outputs, by the same names.
     parameter_gradients: of the loss with respect to the parameters, by their names: `"0.weight"`.
+
+    What the loss does not depend on has no gradient on `fast`, and on `micro` one of zeros.
     """
 
     outputs: Arrays
@@ -55,7 +57,10 @@ def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None =
     engine, called = first_parameter(copy).engine, dict[str, Tensor]()
     for name, module in _layers(copy):
         vars(module)["forward"] = partial(_remembering, called, name, module.forward)
-    inputs = engine.as_tensor(_for_model(check_numbers("record_activations: x", x), model))
+    numbers = _for_model(check_numbers("record_activations: x", x), model)
+    inputs = engine.tensor(
+        numbers, requires_grad=numbers.dtype.kind == "f"
+    )  # so that of all layers there is a gradient
     with np.errstate(over="ignore", invalid="ignore"):
         prediction = copy(inputs)
         gradients: Arrays = {}
@@ -64,8 +69,7 @@ def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None =
             error = loss(prediction, engine.as_tensor(_for_model(check_numbers("record_activations: y", y), model)))
             _check_loss(error)
             error.backward()
-            reached = {name: output for name, output in called.items() if _needs_gradient(output)}
-            gradients = {name: np.array(output.grad) for name, output in reached.items()}
+            gradients = {name: np.array(output.grad) for name, output in called.items() if output.grad is not None}
             parameter_gradients = {n: np.array(p.grad) for n, p in copy.named_parameters() if p.grad is not None}
     return LayerRecord({name: np.array(output) for name, output in called.items()}, gradients, parameter_gradients)
 
@@ -79,10 +83,6 @@ def _remembering(called: dict[str, Tensor], name: str, forward: Callable[..., An
         times = sum(key.partition(" (")[0] == name for key in called) + 1
         called[name if times == 1 else f"{name} ({times})"] = output
     return result
-
-
-def _needs_gradient(output: Tensor) -> bool:
-    return getattr(output, "grad", None) is not None
 
 
 def _layers(model: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:

@@ -95,6 +95,18 @@ def test_a_recurrent_layer_is_recorded_without_its_state(engine):
     assert {name: array.shape for name, array in outputs.items()} == {"0 LSTM": (1, 7, 3), "1 LastStep": (1, 3)}
 
 
+def test_a_layer_before_all_parameters_has_a_gradient_too(engine):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(2, 1, engine=engine, seed=0, dtype="float64"))
+    record = nn.record_activations(network, X[:, :, None], Y, nn.mse_loss)
+    expected = record.gradients["1 Linear"] @ network.state_dict()["1.weight"]
+    np.testing.assert_allclose(record.gradients["0 Flatten"], expected)
+    words = nn.Sequential(nn.Embedding(5, 2, engine=engine, seed=0), nn.Flatten())
+    assert list(nn.record_activations(words, [[1], [4]], np.eye(2), nn.mse_loss).gradients) == [
+        "0 Embedding",
+        "1 Flatten",
+    ]
+
+
 def test_engines_record_the_same():
     records = [nn.record_activations(mlp(engine), X, Y, nn.mse_loss) for engine in (micro, fast)]
     for mine, other in zip(*records, strict=True):

@@ -59,7 +59,7 @@ def _write_counts(ax: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
     for (i, j), count in np.ndenumerate(counts):
         share = shares[i, j]
         text = f"{count:.0f}\n{share:.0%}" if with_shares and np.isfinite(share) else f"{count:.0f}"
-        colour = "white" if share > 0.55 else "black"
+        colour = "white" if share > 0.715 else "black"  # where both have the same contrast, 4.5
         ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=size)
 
 
