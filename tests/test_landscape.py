@@ -75,6 +75,11 @@ def test_a_path_that_diverges_ends_in_nan(engine):
     assert np.isnan(path[last + 2 :]).all()  # the step after the last may be infinite
 
 
+def test_a_path_ends_where_the_function_does_though_its_slope_goes_on(engine):
+    path = nn.descend(lambda p: p[0] * 1e308, [10.0, 0.0], lambda p: nn.SGD(p, lr=1e-308), 3, engine=engine)
+    assert np.isnan(path[1:]).all()
+
+
 def test_heights_of_a_whole_grid():
     xs, ys = np.linspace(-2, 2, 5), np.linspace(-1, 3, 4)
     for function in (nn.bowl, nn.rosenbrock):

@@ -189,7 +189,7 @@ def test_the_best_epoch_and_what_came_after_it():
     drawn = lines(ax)
     assert drawn["training"].get_xydata().tolist() == [[k + 1, loss] for k, loss in enumerate(training)]
     assert drawn["validation"].get_xydata().tolist() == [[k + 1, loss] for k, loss in enumerate(validation)]
-    assert drawn["best validation loss, epoch 3: 3"].get_xydata().tolist() == [[3, 3.0]]
+    assert drawn["lowest validation loss, epoch 3: 3"].get_xydata().tolist() == [[3, 3.0]]
     assert set(drawn["stopped after epoch 5"].get_xdata()) == {5}
     assert shaded(ax) == [(3, 5)]
     assert "overfitting: training falls, validation rises" in labels(ax)
@@ -199,8 +199,10 @@ def test_the_best_epoch_and_what_came_after_it():
 
 def test_overfitting_is_claimed_only_where_it_is_seen():
     ax = viz.early_stopping_curve([4.0, 3.0, 3.5], [4.0, 3.0, 3.2])  # both rise
-    assert "no better validation loss" in labels(ax)
-    assert not any("overfitting" in label for label in labels(ax))
+    assert "after the best epoch" in labels(ax)
+    both_fall = viz.early_stopping_curve([4.0, 3.0, 2.0], [4.0, 3.0, 2.0], best_epoch=2)
+    assert "weights kept, epoch 2: 3" in labels(both_fall)
+    assert not any("overfitting" in label for label in labels(ax) + labels(both_fall))
     assert shaded(viz.early_stopping_curve([3.0, 2.0], [3.0, 2.0])) == []  # the last is the best
 
 
@@ -209,9 +211,9 @@ def test_losses_that_are_no_numbers_are_marked():
     drawn = lines(ax)
     assert drawn["training: not finite in epoch 3"].get_xdata().tolist() == [3]
     assert drawn["validation: not finite in epoch 2 and 1 more"].get_xdata().tolist() == [2, 3]
-    assert "best validation loss, epoch 1: 3" in drawn
+    assert "lowest validation loss, epoch 1: 3" in drawn
     ax = draw(viz.early_stopping_curve([np.nan], [np.nan]))
-    assert not any("best" in label for label in labels(ax))
+    assert not any("lowest" in label for label in labels(ax))
     draw(viz.early_stopping_curve([1.0], [1.0]))
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import LogNorm, to_hex
 from mpl_toolkits.mplot3d import Axes3D
 from PIL import Image
 
@@ -63,7 +63,9 @@ def test_a_contour_lies_at_its_height():
 
 
 def test_levels_of_a_steep_valley_are_multiples():
-    steep = contours(viz.loss_contour(XS, YS, VALLEY))[0].levels
+    filled = contours(viz.loss_contour(XS, YS, VALLEY))[0]
+    assert isinstance(filled.norm, LogNorm)
+    steep = filled.levels
     ratios = steep[1:] / steep[:-1]
     np.testing.assert_allclose(ratios, ratios[0])
     assert steep[0] > VALLEY.min() == 0
@@ -174,6 +176,15 @@ def test_a_path_that_leaves_has_a_cross_at_the_edge():
 
 
 @pytest.mark.parametrize(
+    ("outside", "edge"), [((-4, 1), (-2, 1)), ((0, -3), (0, -1)), ((8, -7), (2, -1)), ((0, 9), (0, 3))]
+)
+def test_a_path_may_leave_on_every_side(outside, edge):
+    ax = viz.descent_paths(XS, YS, BOWL, {"a": [(0, 1), outside]})
+    (cross,) = [mark for mark in ax.lines if mark.get_marker() == "X"]
+    np.testing.assert_allclose(cross.get_xydata(), [edge])
+
+
+@pytest.mark.parametrize(
     ("path", "label"),
     [
         ([[0, 0], [5, 0], [np.nan, 0]], "a: leaves at step 1,\nnot finite from step 2"),
@@ -231,6 +242,9 @@ def boundary(ax):
 def test_the_boundary_of_two_scores_is_where_they_are_equal():
     ax = draw(viz.decision_boundary(lambda p: np.column_stack([p[:, 0], 1 - p[:, 0]]), POINTS, POINTS[:, 0]))
     np.testing.assert_allclose(boundary(ax)[:, 0], 0.5, atol=1e-9)
+    filled = contours(ax)[0]
+    here = [path.contains_point((0.9, 0.55)) for path in filled.get_paths()]
+    assert filled.levels[here.index(True)] < 0  # the first class has the larger score
 
 
 def three(points):
@@ -281,6 +295,18 @@ def test_frames_show_each_epoch_in_one_size_and_scale(tmp_path):
     with Image.open(path) as gif:
         assert (gif.n_frames, gif.size) == (4, (600, 450))
     assert plt.get_fignums() == []
+
+
+def frame(predictors, name, folder):
+    paths = viz.boundary_frames(predictors, POINTS, POINTS[:, 0], folder, resolution=20)
+    return paths[list(predictors).index(name)].read_bytes()
+
+
+def test_a_frame_does_not_depend_on_the_others(tmp_path):
+    rising, falling = (lambda p: p[:, 0] - 0.5), (lambda p: 0.5 - p[:, 0])
+    alone = frame({"a": rising}, "a", tmp_path)
+    assert frame({"b": falling, "a": rising}, "a", tmp_path) == alone
+    assert frame({"b": falling, "a": rising, "blown up": lambda p: 1e30 * p[:, 0]}, "a", tmp_path) == alone
 
 
 def test_frames_of_a_training(tmp_path):

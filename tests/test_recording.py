@@ -63,6 +63,9 @@ def test_the_recorded_model_stays_as_it_is(engine):
     before = everything()
     record = nn.record_activations(network, X, np.zeros((7, 3)), nn.mse_loss)
     assert everything() == before
+    network.zero_grad()  # whose gradients must not have been added to
+    fresh = nn.record_activations(network, X, np.zeros((7, 3)), nn.mse_loss).parameter_gradients
+    assert all((record.parameter_gradients[name] == fresh[name]).all() for name in fresh)
     training = record.outputs["2 Dropout"]
     assert 0 < np.mean(training == 0) < 1
     assert nn.record_activations(network.eval(), X).outputs["2 Dropout"].all()

@@ -77,9 +77,9 @@ def early_stopping_curve(
     best_epoch: the epoch whose weights are kept, counted from 1; left out, the one with the lowest validation loss.
     stopped_epoch: the epoch after which training was stopped, marked by a line; left out, there is none.
 
-    The epochs after the best are shaded: as overfitting where, in the last of them, the training loss has fallen and
-    the validation loss has risen since, else as epochs without a better validation loss. The axis is logarithmic where
-    the highest loss is more than 50 times the lowest. A cross at the top marks a loss that is infinite or not a number.
+    The epochs after the best are shaded, and called overfitting where the last of them has a lower training loss and a
+    higher validation loss. The axis is logarithmic where the highest loss is more than 50 times the lowest. A cross at
+    the top marks a loss that is infinite or not a number.
     """
     if isinstance(training, History):
         if validation is not None:
@@ -139,11 +139,12 @@ def _draw_losses(ax: Axes, losses: np.ndarray, name: str, colour: str, style: st
 
 
 def _mark_best(ax: Axes, training: np.ndarray, validation: np.ndarray, best: int) -> None:
-    label = f"best validation loss, epoch {best}: {validation[best - 1]:.3g}"
+    lowest = "lowest validation loss" if best == _best(validation) else "weights kept"
+    label = f"{lowest}, epoch {best}: {validation[best - 1]:.3g}"
     ax.plot(
         best, validation[best - 1], "*", color="white", markeredgecolor="black", markersize=15, label=label, zorder=4
     )
     if best < len(validation):
         overfitting = training[-1] < training[best - 1] and validation[-1] > validation[best - 1]
-        label = "overfitting: training falls, validation rises" if overfitting else "no better validation loss"
+        label = "overfitting: training falls, validation rises" if overfitting else "after the best epoch"
         ax.axvspan(best, len(validation), color="0.5", alpha=0.15, linewidth=0, label=label)
