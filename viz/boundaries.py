@@ -135,12 +135,16 @@ def _draw(ax: Axes, samples: _Samples, scores: np.ndarray, classes: np.ndarray, 
 
 
 def _draw_two(ax: Axes, samples: _Samples, scores: np.ndarray, limit: float) -> None:
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
     scores = np.ma.masked_invalid(scores)
     if not scores.count():
         return
     extend = "both" if np.abs(scores).max() > limit else "neither"
     levels = np.linspace(-limit, limit, 21)
-    ax.contourf(samples.across, samples.up, scores, levels=levels, cmap="RdBu_r", alpha=0.6, extend=extend)
+    colours = ListedColormap(0.4 + 0.6 * colormaps["RdBu_r"](np.linspace(0, 1, 256)))  # alpha would show the seams
+    ax.contourf(samples.across, samples.up, scores, levels=levels, cmap=colours, extend=extend)
     if scores.min() < 0 < scores.max():
         ax.contour(samples.across, samples.up, scores, levels=[0.0], colors="black", linewidths=1.5)
 
