@@ -17,7 +17,7 @@ from nn.data import Data, check_count, generator
 from nn.engine import Engine, Tensor, check_engine
 from nn.modules import Module, Seed, first_parameter
 from nn.optim import Optimizer
-from nn.training import Loss, _check_model, _prepare
+from nn.training import Loss, check_model, prepare
 
 #: Arrays by the names of a model's parameters, such as `0.weight`.
 Weights = Mapping[str, Any]
@@ -142,7 +142,7 @@ def random_directions(model: Module, seed: Seed) -> tuple[Weights, Weights]:
     Source: Li et al. 2018, "Visualizing the loss landscape of neural nets", section 4 (arXiv:1712.09913); that
     one-dimensional parameters stay as they are is from its code.
     """
-    _check_model("random_directions", model)
+    check_model("random_directions", model)
     random = generator(seed)
     weights = _weights(model)
     return _filter_normalised(weights, random), _filter_normalised(weights, random)
@@ -171,7 +171,7 @@ def path_directions(model: Module, snapshots: Sequence[Weights]) -> PathPlane:
     curves in such a plane (Antognini and Sohl-Dickstein 2018, arXiv:1806.08805).
     Source: Li et al. 2018, section 7.
     """
-    _check_model("path_directions", model)
+    check_model("path_directions", model)
     weights = _weights(model)
     if len(snapshots) < 3 or sum(weight.size for weight in weights.values()) < 2:
         raise ValueError(f"path_directions: {len(snapshots)} snapshots span no plane; give 3 or more, of 2 parameters")
@@ -208,7 +208,7 @@ def loss_plane(
     resolution: heights along each direction, 25 unless given; an odd number puts one at (0, 0) where `span` is one
         number.
     """
-    _check_model("loss_plane", model)
+    check_model("loss_plane", model)
     weights = _weights(model)
     if not isinstance(directions, tuple | list) or len(directions) != 2:
         raise TypeError("loss_plane: directions are no pair; give those of random_directions or path_directions")
@@ -216,7 +216,7 @@ def loss_plane(
     xs, ys = [np.linspace(low, high, _check_resolution(resolution)) for low, high in _check_span(span)]
     moved = deepcopy(model).eval()
     parameters, engine = dict(moved.named_parameters()), first_parameter(moved).engine
-    inputs, targets = [engine.as_tensor(array) for array in _prepare("data", data, model)]
+    inputs, targets = [engine.as_tensor(array) for array in prepare("data", data, model)]
     heights = np.empty((len(ys), len(xs)))
     with engine.no_grad(), np.errstate(over="ignore", invalid="ignore"):
         for (i, j), _ in np.ndenumerate(heights):

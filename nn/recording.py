@@ -16,7 +16,7 @@ from nn.data import check_count, check_numbers
 from nn.engine import Tensor, is_tensor
 from nn.history import Run
 from nn.modules import Module, Sequential, first_parameter
-from nn.training import Loss, _check_loss, _check_model, _for_model, predict
+from nn.training import Loss, check_loss, check_model, for_model, predict
 
 Arrays = dict[str, np.ndarray]
 
@@ -49,7 +49,7 @@ def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None =
 
     A Sequential is no layer of its own: its output is that of its last one.
     """
-    _check_model("record_activations", model)
+    check_model("record_activations", model)
     if (y is None) != (loss is None):
         raise ValueError("record_activations: gradients need targets and a loss; give both y and loss, or neither")
     copy = deepcopy(model)
@@ -57,7 +57,7 @@ def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None =
     engine, called = first_parameter(copy).engine, dict[str, Tensor]()
     for name, module in _layers(copy):
         vars(module)["forward"] = partial(_remembering, called, name, module.forward)
-    numbers = _for_model(check_numbers("record_activations: x", x), model)
+    numbers = for_model(check_numbers("record_activations: x", x), model)
     inputs = engine.tensor(
         numbers, requires_grad=numbers.dtype.kind == "f"
     )  # so that of all layers there is a gradient
@@ -66,8 +66,8 @@ def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None =
         gradients: Arrays = {}
         parameter_gradients: Arrays = {}
         if loss is not None:
-            error = loss(prediction, engine.as_tensor(_for_model(check_numbers("record_activations: y", y), model)))
-            _check_loss(error)
+            error = loss(prediction, engine.as_tensor(for_model(check_numbers("record_activations: y", y), model)))
+            check_loss("record_activations", error)
             error.backward()
             gradients = {name: np.array(output.grad) for name, output in called.items() if output.grad is not None}
             parameter_gradients = {n: np.array(p.grad) for n, p in copy.named_parameters() if p.grad is not None}
@@ -157,7 +157,7 @@ def predictors(model: Module, states: Mapping[Any, Mapping[str, Any]]) -> dict[A
 
     states: what `Snapshots` recorded, or any `state_dict`s by name. The model itself stays as it is.
     """
-    _check_model("predictors", model)
+    check_model("predictors", model)
     found: dict[Any, Callable[[Any], np.ndarray]] = {}
     for key, state in states.items():
         copy = deepcopy(model)

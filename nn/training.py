@@ -146,7 +146,7 @@ def predict(model: Module, x: Any, batch_size: int | None = None) -> np.ndarray:
     batch_size: samples at a time; None, the default, takes all at once.
     """
     check_model("predict", model)
-    samples = _for_model(check_numbers("x", x), model)
+    samples = for_model(check_numbers("x", x), model)
     batch_size = check_batch_size(batch_size, len(samples))
     with _evaluating(model) as engine:
         answers = [np.asarray(model(engine.as_tensor(samples[rows]))) for rows in batches(len(samples), batch_size)]
@@ -205,9 +205,9 @@ def check_loss(name: str, error: Any) -> None:
 def prepare(name: str, data: Data, model: Module) -> tuple[np.ndarray, np.ndarray]:
     """Checked samples and targets in the types in which the model computes."""
     x, y = check_data(name, data)
-    return _for_model(x, model), _for_model(y, model)
+    return for_model(x, model), for_model(y, model)
 
 
-def _for_model(numbers: np.ndarray, model: Module) -> np.ndarray:
+def for_model(numbers: np.ndarray, model: Module) -> np.ndarray:
     """Whole numbers, such as class labels or the numbers of words, as int64; all else in the type of the parameters."""
     return numbers.astype("int64" if numbers.dtype.kind in "iu" else first_parameter(model).dtype)
