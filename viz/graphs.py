@@ -8,6 +8,8 @@
                           formulas `forward` and `slopes`; None for an input
     data, grad, shape     numbers
     label, constant       a name; whether it is a plain number that nobody wants a gradient for
+    dtype, engine         the type of its numbers, and whose default type it is compared with
+    maker                 the module that computed it, for folding (see `viz.folding`)
 
 Only the third step, in `render`, needs Graphviz.
 """
@@ -18,16 +20,21 @@ import ast
 import html
 import math
 import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import graphviz
 import numpy as np
 
+from viz.folding import WAYS, Box, Outline, fold
 from viz.rendering import draw
 
 #: Nodes from which a drawing is refused: beyond, nobody could read it, and Graphviz would take minutes.
 LIMIT = 1000
+#: Edges up to which a folded drawing says on each what it carries.
+LABELLED_EDGES = 100
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,10 @@ class Node:
     """A box.
 
     name: `n0`, `n1`, ...: parents before children, and from left to right.
-    kind: "input", "constant", "inner" or "result".
+    kind: "input", "constant", "inner" or "result"; "layer" for what a module computed, in a folded graph.
     label, formula: what it is called and how it was computed; may be empty.
     rows: pairs of a word and a number.
+    count: for how many nodes of the graph it stands.
     """
 
     name: str
@@ -45,6 +53,7 @@ class Node:
     label: str
     formula: str
     rows: tuple[tuple[str, str], ...]
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,8 @@ class Edge:
 
     argument: as which argument of the child's formula the parent went in: x, a or b.
     formula, slope: the partial derivative with respect to it, in symbols and in numbers.
-    The three are empty where nobody asks for a slope: tensors, and edges from constants.
+    The three are empty where nobody asks for a slope: tensors, edges from constants, and edges to folded boxes.
+    carries: what a box hands on, how many values or of which shape, where the parent stands for several nodes.
     """
 
     parent: str
@@ -61,25 +71,166 @@ class Edge:
     argument: str = ""
     formula: str = ""
     slope: str = ""
+    carries: str = ""
 
 
-def trace(root: Any) -> tuple[list[Node], list[Edge]]:
+def trace(root: Any, fold: str | None = None, constants: bool = True) -> tuple[list[Node], list[Edge]]:
     """The plain nodes and edges of everything that `root` was made from.
 
+    fold, constants: see `graph`.
     Raises TypeError for what is no graph, ValueError for more than `LIMIT` nodes.
     """
+    order = _order(root, constants)
+    if fold is None:
+        _check_size(len(order), "; draw one sample or one neuron, or fold the graph: fold='layer' or fold='neuron'")
+        boxes = [Box("node", "", "", [number]) for number in range(len(order))]
+    else:
+        boxes = folded(order, fold)
+        _check_size(len(boxes), "; use fold='layer'" if fold == "neuron" else ", even folded; draw a smaller model")
+    return summary(order, boxes)
+
+
+def _order(root: Any, constants: bool) -> list[Any]:
     if not hasattr(root, "topological_order"):
         raise TypeError(f"graph: {type(root).__name__} has no graph; give a micro.Value or a fast.Tensor")
-    order = root.topological_order()
-    if len(order) > LIMIT:
-        raise ValueError(
-            f"graph: {len(order)} nodes are too many to read ({LIMIT} at most); draw one sample or one neuron"
-        )
-    names = {id(node): f"n{number}" for number, node in enumerate(order)}
+    order: list[Any] = root.topological_order()
+    return order if constants else [node for node in order if not _is_plain_number(node)]
+
+
+def _is_plain_number(node: Any) -> bool:
+    return node.op is None and node.constant and not node.label and not node.shape
+
+
+def _check_size(count: int, advice: str) -> None:
+    if count > LIMIT:
+        raise ValueError(f"graph: {count} nodes are too many to read ({LIMIT} at most){advice}")
+
+
+def folded(order: Sequence[Any], way: str) -> list[Box]:
+    """The boxes of a graph whose nodes stand in topological order; see `viz.folding.fold`."""
+    if way not in WAYS:
+        raise ValueError(f"fold={way!r}; use 'layer', 'neuron', or None to draw every node")
+    return fold(outline(order), way)
+
+
+def outline(order: Sequence[Any]) -> Outline:
+    """What folding needs to know of a graph whose nodes stand in topological order."""
+    numbers = {id(node): number for number, node in enumerate(order)}
+    makers = [node.maker if node.op else None for node in order]
+    parameters = {
+        id(element)
+        for top in {id(top): top for top in map(_outermost, makers) if top}.values()
+        for _, parameter in top.named_parameters()
+        for element in parameter.topological_order()
+    }
+    leaves = {
+        number: "parameter" if id(node) in parameters else "constant" if _is_plain_number(node) else "data"
+        for number, node in enumerate(order)
+        if node.op is None
+    }
+    return Outline(
+        parents=[tuple([numbers[id(parent)] for parent in node.parents if id(parent) in numbers]) for node in order],
+        makers=makers,
+        leaves=leaves,
+        operations=["" if node.op is None else getattr(node.op, "name", node.op.symbol) for node in order],
+        labels=[node.label for node in order],
+    )
+
+
+def _outermost(maker: Any) -> Any:
+    """The module whose call was around all others; None for what was made outside of any."""
+    module = None
+    while maker:
+        module, maker = maker
+    return module
+
+
+def summary(order: Sequence[Any], boxes: Sequence[Box]) -> tuple[list[Node], list[Edge]]:
+    """The plain nodes and edges of a graph whose nodes, in topological order, were put into boxes.
+
+    Nodes that are in no box are left out, and so are their edges.
+    """
+    homes = {id(order[number]): place for place, box in enumerate(boxes) for number in box.members}
     used = {id(parent) for node in order for parent in node.parents}
-    nodes = [_node(node, names[id(node)], id(node) in used) for node in order]
-    edges = [edge for node in order for edge in _edges(node, names)]
+    handed_on: list[dict[int, Any]] = [{} for _ in boxes]  # of each box, the nodes that others use
+    edges: list[Edge] = []
+    for place, box in enumerate(boxes):
+        members = [order[number] for number in box.members]
+        entering: dict[int, dict[int, Any]] = {}  # by the box from which they come
+        for node in members:
+            for parent in node.parents:
+                origin = homes.get(id(parent), place)
+                if origin != place:
+                    entering.setdefault(origin, {})[id(parent)] = parent
+        for origin, nodes in entering.items():
+            handed_on[origin].update(nodes)
+        if len(members) == 1:
+            edges += _edges(members[0], homes, boxes)
+        else:
+            for origin in sorted(entering):
+                carries = _carried(entering[origin].values(), boxes[origin].kind in ("inputs", "node"))
+                edges.append(Edge(f"n{origin}", f"n{place}", carries=carries))
+    nodes = []
+    for place, box in enumerate(boxes):
+        members = [order[number] for number in box.members]
+        results = {id(node): node for node in members if id(node) not in used}
+        nodes.append(_box(f"n{place}", box, members, [*(handed_on[place] | results).values()], bool(results)))
     return nodes, edges
+
+
+def _box(name: str, box: Box, members: list[Any], handed_on: list[Any], is_result: bool) -> Node:
+    """The node of a box; one that holds a single node shows what that would show."""
+    kind = "layer" if box.kind in ("layer", "neuron") else "input" if box.kind == "inputs" else "inner"
+    if len(members) == 1:
+        node = _node(members[0], name, not is_result)
+        return replace(node, kind=kind, label=box.title) if kind == "layer" and not is_result else node
+    parameters = [node for node in members if node.op is None and not _is_plain_number(node)]
+    rows = _extent(members if kind == "input" else [node for node in handed_on if node.op], box.neurons)
+    if kind != "input" and parameters:
+        rows += _of_parameters(parameters)
+    rows.append(("nodes", f"{len(members):,}"))
+    return Node(name, "result" if is_result else kind, box.title, box.subtitle, tuple(rows), len(members))
+
+
+def _extent(nodes: list[Any], neurons: int) -> list[tuple[str, str]]:
+    """How many numbers there are, and from where to where they reach."""
+    arrays = [np.asarray(node.data) for node in nodes]
+    numbers = np.concatenate([array.reshape(-1) for array in arrays])
+    if numbers.size == 1:
+        return [("value", number(numbers[0]))]
+    each, rest = divmod(len(nodes), neurons)
+    if any(array.shape for array in arrays):
+        rows = [("shape", _shapes(nodes))]
+    else:
+        rows = [("values", f"{each} × {neurons}" if neurons > 1 and each > 1 and not rest else f"{len(nodes):,}")]
+    return rows + ([("range", f"{number(numbers.min())} to {number(numbers.max())}")] if numbers.size else [])
+
+
+def _of_parameters(parameters: list[Any]) -> list[tuple[str, str]]:
+    rows = [("parameters", f"{sum(math.prod(node.shape) for node in parameters):,}")]
+    gradients = [np.asarray(node.grad).reshape(-1) for node in parameters if node.grad is not None]
+    return rows + ([("grad norm", number(np.linalg.norm(np.concatenate(gradients))))] if gradients else [])
+
+
+def _carried(nodes: Iterable[Any], from_inputs: bool) -> str:
+    """What passes along an edge: `1,600 values`, `100 × 16`, `48 parameters`."""
+    parameters, values, tensors = 0, 0, []
+    for node in nodes:
+        if node.op is None and not from_inputs:
+            parameters += math.prod(node.shape)
+        elif node.shape:
+            tensors.append(node)
+        else:
+            values += 1
+    counts = (("value", values), ("parameter", parameters))
+    words = [f"{count:,} {word}{'s' if count > 1 else ''}" for word, count in counts if count]
+    return ", ".join([_shapes(tensors), *words] if tensors else words)
+
+
+def _shapes(nodes: list[Any]) -> str:
+    """`4 × 3`; with how many there are of it where there are several."""
+    counts = Counter(" × ".join(map(str, node.shape)) for node in nodes)
+    return ", ".join(shape if count == 1 else f"{count} of {shape}" for shape, count in counts.items())
 
 
 def _node(node: Any, name: str, is_used: bool) -> Node:
@@ -103,20 +254,27 @@ def _formula(node: Any) -> str:
 
 def _rows(node: Any, kind: str) -> list[tuple[str, str]]:
     value = ("shape", " × ".join(map(str, node.shape))) if node.shape else ("value", number(node.data))
+    dtype = [("dtype", node.dtype)] if node.dtype != node.engine.default_dtype else []
     if kind == "constant" or node.grad is None:
-        return [value]
+        return [value, *dtype]
     if node.shape:
-        return [value, ("grad norm", number(np.linalg.norm(np.asarray(node.grad))))]
-    return [value, ("grad", number(node.grad))]
+        return [value, *dtype, ("grad norm", number(np.linalg.norm(np.asarray(node.grad))))]
+    return [value, *dtype, ("grad", number(node.grad))]
 
 
-def _edges(node: Any, names: dict[int, str]) -> list[Edge]:
+def _edges(node: Any, homes: dict[int, int], boxes: Sequence[Box]) -> list[Edge]:
+    """The edges towards a single node, from the boxes where its parents are."""
     edges = []
     for place, parent in enumerate(node.parents):
-        edge = Edge(names[id(parent)], names[id(node)])
+        if id(parent) not in homes:
+            continue
+        origin = homes[id(parent)]
+        edge = Edge(f"n{origin}", f"n{homes[id(node)]}")
         if node.slopes and not parent.constant:
             formula, slope = _branch(node.op.slopes[place], node.slopes[place], node), number(node.slopes[place])
             edge = replace(edge, argument=node.op.arguments[place], formula=formula, slope=slope)
+        elif len(boxes[origin].members) > 1:
+            edge = replace(edge, carries=_carried([parent], boxes[origin].kind == "inputs"))
         edges.append(edge)
     return edges
 
@@ -156,6 +314,7 @@ COLOURS = {
     "constant": ("#f3f4f6", "#9ca3af"),
     "inner": ("#ffffff", "#4b5563"),
     "result": ("#fde68a", "#b45309"),
+    "layer": ("#ccfbf1", "#0f766e"),
 }
 _FONT = "Helvetica,Arial,sans-serif"
 
@@ -167,27 +326,48 @@ class Graph(graphviz.Digraph):
         return {"image/svg+xml": draw(self.source, "svg").decode()}
 
 
-def graph(root: Any, direction: str = "LR") -> Graph:
+def graph(root: Any, direction: str = "LR", fold: str | None = None, constants: bool = True) -> Graph:
     """The graph of everything that `root`, a `micro.Value` or a `fast.Tensor`, was made from.
 
     A box is a number (or a tensor) with its value and, after `backward`, its gradient; an edge says how steeply the
     result changes with what goes in, as a formula and as a number. `viz.render` makes a file of it.
 
     direction: "LR" draws from left to right, "TB" from top to bottom.
+    fold: None draws every node. "layer" draws one box for each module, with all that it computed, for all samples, and
+        the parameters that it used: how many values it hands on (`100 × 16`: 100 for each of 16 neurons) and from
+        where to where they reach, how many parameters it has, and the norm of their gradient. "neuron" draws one box
+        for each row of a layer's weights. What no module made is a box of its own, or stays as it is where it is
+        small. See `viz.graph_page` for a drawing whose boxes open.
+    constants: whether plain numbers, those that stood in an expression, are drawn.
+    Raises ValueError for more than `LIMIT` nodes or boxes.
     """
+    check_direction(direction)
+    return drawing(*trace(root, fold, constants), direction)
+
+
+def check_direction(direction: str) -> None:
     if direction not in ("LR", "TB"):
         raise ValueError(f"direction={direction!r}; use 'LR' (left to right) or 'TB' (top to bottom)")
-    nodes, edges = trace(root)
-    drawing = Graph(
+
+
+def drawing(nodes: Iterable[Node], edges: Sequence[Edge], direction: str = "LR") -> Graph:
+    """Plain nodes and edges as DOT text."""
+    drawn = Graph(
         graph_attr={"rankdir": direction, "bgcolor": "white", "ranksep": "0.5", "nodesep": "0.3"},
         node_attr={"shape": "plain", "fontname": _FONT, "fontsize": "12"},
         edge_attr={"fontname": _FONT, "fontsize": "10", "color": "#6b7280", "arrowsize": "0.7"},
     )
+    add(drawn, nodes, edges)
+    return drawn
+
+
+def add(drawn: Graph, nodes: Iterable[Node], edges: Sequence[Edge]) -> None:
+    """Put plain nodes and edges into a drawing; what edges carry is written on them as long as they can be told apart."""
     for node in nodes:
-        drawing.node(node.name, label=_table(node))
+        drawn.node(node.name, label=_table(node))
     for edge in edges:
-        drawing.edge(edge.parent, edge.child, label=_edge_label(edge) if edge.slope else "")
-    return drawing
+        carries = escape(edge.carries) if len(edges) <= LABELLED_EDGES else ""
+        drawn.edge(edge.parent, edge.child, label=_edge_label(edge) if edge.slope else carries)
 
 
 def _table(node: Node) -> str:
@@ -199,7 +379,7 @@ def _table(node: Node) -> str:
         f'<TR><TD ALIGN="LEFT"><FONT COLOR="#4b5563">{word}</FONT></TD><TD ALIGN="RIGHT">{escape(text)}</TD></TR>'
         for word, text in node.rows
     )
-    style = f'BORDER="1" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3" STYLE="ROUNDED" COLOR="{border}"'
+    style = f'BORDER="{1 if node.count == 1 else 2}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3" STYLE="ROUNDED" COLOR="{border}"'
     return f'<<TABLE {style} BGCOLOR="{fill}">{heading}{rows}</TABLE>>'
 
 

@@ -1,0 +1,306 @@
+"""Large graphs in few boxes: which nodes of a graph a drawing shows as one.
+
+Here a graph is plain data: nodes are numbers, and what is known of them stands in lists. What the boxes show is read
+from the engine's nodes afterwards, in `viz.graphs`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+#: The ways to fold a graph.
+WAYS = ("layer", "neuron")
+#: What belongs to no module is drawn node by node if it has no more nodes than this.
+SMALL = 8
+
+Parents = Sequence[tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A graph as plain data, node by node; every node comes after its parents, the result last.
+
+    parents: the numbers of the nodes that each was made from; () for an input.
+    makers: the module that made it, and the maker of the call around that, as the engines record it; or None.
+    leaves: of each node without parents, whether it is a "parameter", a "constant" (a plain number) or "data".
+    operations: the name of the operation; "" for an input.
+    labels: names, which may be empty.
+    """
+
+    parents: Parents
+    makers: Sequence[Any]
+    leaves: dict[int, str]
+    operations: Sequence[str]
+    labels: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Nodes that are drawn as one.
+
+    kind: "layer" or "neuron" of a module; "inputs"; "outside" for operations outside of any module; "node" for a node
+        that stands for itself.
+    title: what it is called: `0 Linear(2, 16)`, `0 neuron 3`, `loss`; empty for a node that stands for itself.
+    subtitle: the module of a neuron, the operations of what has no better name; may be empty.
+    members: the numbers of its nodes, parents first.
+    neurons: into how many neurons a layer falls; 1 for all else.
+    """
+
+    kind: str
+    title: str
+    subtitle: str
+    members: list[int]
+    neurons: int = 1
+
+
+def fold(outline: Outline, way: str) -> list[Box]:
+    """The boxes of a folded graph, each after those from which it is computed. Every node is in exactly one of them.
+
+    way: "layer" puts together what the same module computed, in all its calls, for all samples. Only where boxes would
+        wait for each other (a cell whose output comes back to it through another layer) is one cut into parts that do
+        not. "neuron" cuts layers further, see `_neurons`.
+
+    Parameters and constants stand in the first box that uses them. Inputs make boxes of their own, by label.
+    """
+    runs = in_turns(outline.parents, [None if maker is None else id(maker[0]) for maker in outline.makers], outline.leaves)
+    titles = _titles([outline.makers[run[0]] for run in runs])
+    boxes = [
+        box
+        for title, run, neurons in zip(titles, runs, _neurons(outline, runs), strict=True)
+        for box in _boxes_of_run(outline, title, run, neurons, way)
+    ]
+    has_modules = any(box.kind != "outside" for box in boxes)
+    if has_modules and boxes[-1].kind == "outside" and len(outline.parents) - 1 in boxes[-1].members:
+        boxes[-1] = replace(boxes[-1], title=outline.labels[-1] or "loss")
+    inputs: dict[str, list[int]] = {}
+    for leaf, users in _users(outline, boxes).items():
+        if users and outline.leaves[leaf] != "data":
+            boxes[min(users)].members.append(leaf)
+            continue
+        only_outside = has_modules and all(boxes[user].kind == "outside" for user in users)
+        name = outline.labels[leaf].partition("[")[0] or ("inputs of the loss" if only_outside else "inputs")
+        inputs.setdefault(name, []).append(leaf)
+    for box in boxes:
+        box.members.sort()
+    boxes = [Box("inputs", name, "", leaves) for name, leaves in inputs.items()] + boxes
+    return [part for box in boxes for part in _unfolded(box)]
+
+
+def _boxes_of_run(
+    outline: Outline, title: tuple[str, str], run: list[int], neurons: list[tuple[str, list[int]]], way: str
+) -> Iterator[Box]:
+    """One box, or one for each neuron; without parameters and constants."""
+    path, words = title
+    maker = outline.makers[run[0]]
+    if maker is None:
+        yield Box("outside", "", _most(outline, run), run)
+    elif way == "neuron" and len(neurons) > 1:
+        for number, nodes in neurons:
+            yield Box("neuron", f"{path} neuron {number}".strip(), words, nodes)
+    else:
+        own = _most(outline, run) if maker[0]._modules else ""  # what it does between the modules inside it
+        yield Box("layer", f"{path} {words}".strip(), own, run, len(neurons))
+
+
+def _most(outline: Outline, nodes: Iterable[int]) -> str:
+    """The operations among some nodes, the most frequent first: `add × 436, mul × 100 and 2 more`."""
+    counts = Counter(outline.operations[node] for node in nodes).most_common()
+    words = [name if count == 1 else f"{name} × {count:,}" for name, count in counts]
+    return ", ".join(words[:3]) + (f" and {len(words) - 3} more" if len(words) > 3 else "")
+
+
+def _users(outline: Outline, boxes: list[Box]) -> dict[int, set[int]]:
+    """Of each node without parents, the boxes that use it."""
+    users: dict[int, set[int]] = {leaf: set() for leaf in outline.leaves}
+    for number, box in enumerate(boxes):
+        for node in box.members:
+            for parent in outline.parents[node]:
+                if parent in users:
+                    users[parent].add(number)
+    return users
+
+
+def _unfolded(box: Box) -> list[Box]:
+    """What belongs to no module, and is small, as single nodes."""
+    if box.kind in ("layer", "neuron") or len(box.members) > SMALL:
+        return [box]
+    return [Box("node", "", "", [node]) for node in box.members]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# In which order, and in how many parts.
+
+
+def in_turns(parents: Parents, keys: Sequence[Hashable], leaves: Container[int]) -> list[list[int]]:
+    """Lists of all nodes but the leaves, each of one key, so that no list needs a node of a later one.
+
+    Keys take turns. One whose nodes need nothing any more from other keys comes first, and is done in one turn; where
+    there is none, the first that can compute anything at all computes what it can, modules before what is outside of
+    any (None), and comes again later. So a graph in which keys do not wait for each other has one list for each key.
+    """
+    children: dict[int, list[int]] = {}
+    waiting = [0] * len(parents)  # for how many parents
+    foreign: Counter[Hashable] = Counter()  # of each key, how many edges come from nodes of other keys, still to compute
+    ready: dict[Hashable, list[int]] = {}  # of each key, the nodes whose parents are computed
+    for node, mine in enumerate(parents):
+        key = keys[node]
+        for parent in mine:
+            if parent not in leaves:
+                children.setdefault(parent, []).append(node)
+                waiting[node] += 1
+                foreign[key] += keys[parent] != key
+        if node not in leaves and not waiting[node]:
+            ready.setdefault(key, []).append(node)
+    turns = []
+    while ready:
+        key = min(ready, key=lambda key: (bool(foreign[key]), key is None))  # the first of the best
+        nodes = ready.pop(key)
+        for node in nodes:  # which grows meanwhile
+            for child in children.get(node, ()):
+                waiting[child] -= 1
+                foreign[keys[child]] -= keys[child] != key
+                if not waiting[child]:
+                    (nodes if keys[child] == key else ready.setdefault(keys[child], [])).append(child)
+        turns.append(sorted(nodes))
+    return turns
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Neurons.
+
+
+class _Sets:
+    """Disjoint sets that can be united (union-find with path halving)."""
+
+    def __init__(self) -> None:
+        self.leader: dict[int, int] = {}
+
+    def find(self, item: int) -> int:
+        leader = self.leader
+        above = leader.setdefault(item, item)
+        while above != item:
+            leader[item] = leader[above]
+            item, above = leader[item], leader[leader[item]]
+        return item
+
+    def unite(self, one: int, other: int) -> None:
+        self.leader[self.find(one)] = self.find(other)
+
+
+def _neurons(outline: Outline, runs: list[list[int]]) -> Iterator[list[tuple[str, list[int]]]]:
+    """Of each run, its neurons: their numbers and their nodes.
+
+    Nodes of one module that depend on each other, or on the same parameter, belong to the same neuron: in a dense
+    layer, that is one row of the weight, for all samples; in a convolution, one channel. Where a module has no
+    parameters, it is what is computed from the same neurons before it. A layer whose nodes all hang together, such as
+    an LSTM or a softmax, is a single neuron in this sense, and stays whole.
+    """
+    neuron_of: dict[int, int] = {}  # of each node; neurons are counted through the whole graph
+    numbers: list[str] = []
+    for run in runs:
+        sets, anchors = _connected(outline, run, neuron_of)
+        marks: dict[int | None, set[str]] = {}
+        for anchor in anchors:
+            mark = numbers[-1 - anchor] if anchor < 0 else _row(outline.labels[anchor])
+            marks.setdefault(sets.find(anchor), set()).add(mark)
+        groups: dict[int | None, list[int]] = {}
+        for node in run:
+            leader = sets.find(node)
+            groups.setdefault(leader if leader in marks else None, []).append(node)
+        names = ["".join(marks[group]) if len(marks.get(group, ())) == 1 else "" for group in groups]
+        if "" in names or len(set(names)) < len(names):
+            names = [str(number) for number in range(len(groups))]
+        for name, nodes in zip(names, groups.values(), strict=True):
+            neuron_of.update(dict.fromkeys(nodes, len(numbers)))
+            numbers.append(name)
+        yield list(zip(names, groups.values(), strict=True))
+
+
+def _connected(outline: Outline, run: list[int], neuron_of: dict[int, int]) -> tuple[_Sets, set[int]]:
+    """The nodes of a run as sets of those that hang together, and what holds them together: parameters, or where there
+    are none, neurons of earlier runs, as numbers below zero."""
+    sets, inside, parameters, before = _Sets(), set(run), set[int](), set[int]()
+    for node in run:
+        for parent in outline.parents[node]:
+            if parent in inside:
+                sets.unite(parent, node)
+            elif outline.leaves.get(parent) == "parameter":
+                sets.unite(parent, node)
+                parameters.add(parent)
+            elif parent in neuron_of:
+                before.add(-1 - neuron_of[parent])
+    if parameters:
+        return sets, parameters
+    for node in run:
+        for parent in outline.parents[node]:
+            if parent in neuron_of:
+                sets.unite(-1 - neuron_of[parent], node)
+    return sets, before
+
+
+def _row(label: str) -> str:
+    """The first index of an element: `3` of `0.weight[3, 0]`."""
+    index = re.search(r"\[(\d+)", label)
+    return index[1] if index else ""
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Names.
+
+
+def _titles(makers: Sequence[Any]) -> list[tuple[str, str]]:
+    """For the maker of each run, the path of its module in the model, and the module: `0` and `Linear(2, 16)`.
+
+    Modules that would be called alike are counted, and so are the parts of one that computes in several runs.
+    """
+    tops = {id(_calls(maker)[0]) for maker in makers if maker}
+    parts = Counter(id(maker[0]) for maker in makers if maker)
+    begun: Counter[int] = Counter()
+    named: dict[tuple[str, str], list[int]] = {}  # the modules that are called so
+    titles = []
+    for maker in makers:
+        if maker is None:
+            titles.append(("", ""))
+            continue
+        module, path = maker[0], _path(maker)
+        if len(tops) > 1 and path:
+            path = f"{type(_calls(maker)[0]).__name__}.{path}"
+        title = (path, f"{type(module).__name__}({module.extra_repr()})")
+        alike = named.setdefault(title, [])
+        if id(module) not in alike:
+            alike.append(id(module))
+        begun[id(module)] += 1
+        count = f" ({alike.index(id(module)) + 1})" if alike.index(id(module)) else ""
+        part = f", part {begun[id(module)]} of {parts[id(module)]}" if parts[id(module)] > 1 else ""
+        titles.append((title[0], title[1] + count + part))
+    return titles
+
+
+def _calls(maker: Any) -> list[Any]:
+    """The modules within whose calls a node was made, the outermost first."""
+    modules = []
+    while maker is not None:
+        module, maker = maker
+        modules.insert(0, module)
+    return modules
+
+
+def _path(maker: Any) -> str:
+    """The names under which the outermost module that has this one inside knows it; "" for an outermost one."""
+    *around, module = _calls(maker)
+    for outer in around:
+        paths = [path for path, inner in _inside(outer) if inner is module]
+        if paths:
+            return ", ".join(paths)
+    return ""
+
+
+def _inside(module: Any) -> Iterator[tuple[str, Any]]:
+    for name, inner in module._modules.items():
+        yield name, inner
+        for path, deeper in _inside(inner):
+            yield f"{name}.{path}", deeper
