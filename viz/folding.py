@@ -43,7 +43,7 @@ class Box:
     """Nodes that are drawn as one.
 
     kind: "layer" or "neuron" of a module; "inputs"; "outside" for operations outside of any module; "node" for a node
-        that stands for itself.
+        that stands for itself; "operation" for nodes of the same operation; where a part is drawn by itself, "inlet" and "outlet" for what is before and after it.
     title: what it is called: `0 Linear(2, 16)`, `0 neuron 3`, `loss`; empty for a node that stands for itself.
     subtitle: the module of a neuron, the operations of what has no better name; may be empty.
     members: the numbers of its nodes, parents first.
@@ -57,15 +57,17 @@ class Box:
     neurons: int = 1
 
 
-def fold(outline: Outline, way: str) -> list[Box]:
+def folded(outline: Outline, way: str) -> list[Box]:
     """The boxes of a folded graph, each after those from which it is computed. Every node is in exactly one of them.
 
     way: "layer" puts together what the same module computed, in all its calls, for all samples. Only where boxes would
         wait for each other (a cell whose output comes back to it through another layer) is one cut into parts that do
         not. "neuron" cuts layers further, see `_neurons`.
 
-    Parameters and constants stand in the first box that uses them. Inputs make boxes of their own, by label.
+    Raises ValueError for another way. Parameters and constants stand in the first box that uses them. Inputs make boxes of their own, by label.
     """
+    if way not in WAYS:
+        raise ValueError(f"fold={way!r}; use 'layer', 'neuron', or None to draw every node")
     runs = in_turns(outline.parents, [None if maker is None else id(maker[0]) for maker in outline.makers], outline.leaves)
     titles = _titles([outline.makers[run[0]] for run in runs])
     boxes = [
@@ -88,6 +90,24 @@ def fold(outline: Outline, way: str) -> list[Box]:
         box.members.sort()
     boxes = [Box("inputs", name, "", leaves) for name, leaves in inputs.items()] + boxes
     return [part for box in boxes for part in _unfolded(box)]
+
+
+def fold_by_operation(outline: Outline, members: Sequence[int]) -> list[Box]:
+    """The boxes of a part of a graph, one for each operation, or several where these wait for each other."""
+    places = {node: place for place, node in enumerate(members)}
+    parents = [tuple([places[parent] for parent in outline.parents[node] if parent in places]) for node in members]
+    leaves = {places[node] for node in members if node in outline.leaves}
+    turns = in_turns(parents, [outline.operations[node] for node in members], leaves)
+    boxes = []
+    for turn in turns:
+        nodes = [members[place] for place in turn]
+        boxes.append(Box("operation", _most(outline, nodes), "", nodes))
+    for leaf, users in _users(outline, boxes).items():
+        if leaf in places:
+            boxes[min(users)].members.append(leaf)
+    for box in boxes:
+        box.members.sort()
+    return boxes
 
 
 def _boxes_of_run(
@@ -126,7 +146,7 @@ def _users(outline: Outline, boxes: list[Box]) -> dict[int, set[int]]:
 
 def _unfolded(box: Box) -> list[Box]:
     """What belongs to no module, and is small, as single nodes."""
-    if box.kind in ("layer", "neuron") or len(box.members) > SMALL:
+    if box.kind in ("layer", "neuron") or len(box.members) > SMALL or (box.kind == "inputs" and len(box.members) == 1):
         return [box]
     return [Box("node", "", "", [node]) for node in box.members]
 

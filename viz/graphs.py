@@ -28,7 +28,7 @@ from typing import Any
 import graphviz
 import numpy as np
 
-from viz.folding import WAYS, Box, Outline, fold
+from viz.folding import Box, Outline, folded
 from viz.rendering import draw
 
 #: Nodes from which a drawing is refused: beyond, nobody could read it, and Graphviz would take minutes.
@@ -80,17 +80,17 @@ def trace(root: Any, fold: str | None = None, constants: bool = True) -> tuple[l
     fold, constants: see `graph`.
     Raises TypeError for what is no graph, ValueError for more than `LIMIT` nodes.
     """
-    order = _order(root, constants)
+    order = order_of(root, constants)
     if fold is None:
-        _check_size(len(order), "; draw one sample or one neuron, or fold the graph: fold='layer' or fold='neuron'")
+        check_size(len(order), "; draw one sample or one neuron, or fold the graph: fold='layer' or fold='neuron'")
         boxes = [Box("node", "", "", [number]) for number in range(len(order))]
     else:
-        boxes = folded(order, fold)
-        _check_size(len(boxes), "; use fold='layer'" if fold == "neuron" else ", even folded; draw a smaller model")
-    return summary(order, boxes)
+        boxes = folded(outline(order), fold)
+        check_size(len(boxes), "; use fold='layer'" if fold == "neuron" else ", even folded; draw a smaller model")
+    return summary(order, boxes, results(order))
 
 
-def _order(root: Any, constants: bool) -> list[Any]:
+def order_of(root: Any, constants: bool) -> list[Any]:
     if not hasattr(root, "topological_order"):
         raise TypeError(f"graph: {type(root).__name__} has no graph; give a micro.Value or a fast.Tensor")
     order: list[Any] = root.topological_order()
@@ -101,16 +101,9 @@ def _is_plain_number(node: Any) -> bool:
     return node.op is None and node.constant and not node.label and not node.shape
 
 
-def _check_size(count: int, advice: str) -> None:
+def check_size(count: int, advice: str) -> None:
     if count > LIMIT:
         raise ValueError(f"graph: {count} nodes are too many to read ({LIMIT} at most){advice}")
-
-
-def folded(order: Sequence[Any], way: str) -> list[Box]:
-    """The boxes of a graph whose nodes stand in topological order; see `viz.folding.fold`."""
-    if way not in WAYS:
-        raise ValueError(f"fold={way!r}; use 'layer', 'neuron', or None to draw every node")
-    return fold(outline(order), way)
 
 
 def outline(order: Sequence[Any]) -> Outline:
@@ -145,13 +138,17 @@ def _outermost(maker: Any) -> Any:
     return module
 
 
-def summary(order: Sequence[Any], boxes: Sequence[Box]) -> tuple[list[Node], list[Edge]]:
+def results(order: Sequence[Any]) -> set[int]:
+    """The `id` of each node from which nothing is made."""
+    return {id(node) for node in order} - {id(parent) for node in order for parent in node.parents}
+
+
+def summary(order: Sequence[Any], boxes: Sequence[Box], results: set[int]) -> tuple[list[Node], list[Edge]]:
     """The plain nodes and edges of a graph whose nodes, in topological order, were put into boxes.
 
-    Nodes that are in no box are left out, and so are their edges.
+    Nodes that are in no box are left out, and so are their edges. results: see `results`.
     """
     homes = {id(order[number]): place for place, box in enumerate(boxes) for number in box.members}
-    used = {id(parent) for node in order for parent in node.parents}
     handed_on: list[dict[int, Any]] = [{} for _ in boxes]  # of each box, the nodes that others use
     edges: list[Edge] = []
     for place, box in enumerate(boxes):
@@ -164,7 +161,7 @@ def summary(order: Sequence[Any], boxes: Sequence[Box]) -> tuple[list[Node], lis
                     entering.setdefault(origin, {})[id(parent)] = parent
         for origin, nodes in entering.items():
             handed_on[origin].update(nodes)
-        if len(members) == 1:
+        if len(members) == 1 and box.kind != "outlet":
             edges += _edges(members[0], homes, boxes)
         else:
             for origin in sorted(entering):
@@ -173,20 +170,27 @@ def summary(order: Sequence[Any], boxes: Sequence[Box]) -> tuple[list[Node], lis
     nodes = []
     for place, box in enumerate(boxes):
         members = [order[number] for number in box.members]
-        results = {id(node): node for node in members if id(node) not in used}
-        nodes.append(_box(f"n{place}", box, members, [*(handed_on[place] | results).values()], bool(results)))
+        last = {id(node): node for node in members if id(node) in results}
+        nodes.append(_box(f"n{place}", box, members, [*(handed_on[place] | last).values()], bool(last)))
     return nodes, edges
+
+
+#: What the boxes of `viz.folding` are drawn as; inlets and outlets are what stands around a part that is drawn by itself.
+_KINDS = {"layer": "layer", "neuron": "layer", "operation": "inner", "inputs": "input", "inlet": "input", "outlet": "constant"}
 
 
 def _box(name: str, box: Box, members: list[Any], handed_on: list[Any], is_result: bool) -> Node:
     """The node of a box; one that holds a single node shows what that would show."""
-    kind = "layer" if box.kind in ("layer", "neuron") else "input" if box.kind == "inputs" else "inner"
+    kind = _KINDS.get(box.kind, "inner")
+    if box.kind == "outlet":
+        return Node(name, kind, box.title, "", (), len(members))
     if len(members) == 1:
         node = _node(members[0], name, not is_result)
-        return replace(node, kind=kind, label=box.title) if kind == "layer" and not is_result else node
+        kind = kind if box.title and not is_result else node.kind
+        return replace(node, kind=kind, label=box.title if kind == "layer" else node.label or box.title)
     parameters = [node for node in members if node.op is None and not _is_plain_number(node)]
-    rows = _extent(members if kind == "input" else [node for node in handed_on if node.op], box.neurons)
-    if kind != "input" and parameters:
+    rows = _extent(members if box.kind in ("inputs", "inlet") else [node for node in handed_on if node.op], box.neurons)
+    if box.kind in ("layer", "neuron", "outside") and parameters:
         rows += _of_parameters(parameters)
     rows.append(("nodes", f"{len(members):,}"))
     return Node(name, "result" if is_result else kind, box.title, box.subtitle, tuple(rows), len(members))
