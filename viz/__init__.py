@@ -4,6 +4,7 @@ It draws what offers the graph protocol (see `viz.graphs`) or a history, whichev
 """
 
 from viz.boundaries import boundary_frames, boundary_gif, decision_boundary
+from viz.concepts import concept_map, training_loop
 from viz.curves import (
     learning_rate_curves,
     loss_curves,
@@ -12,10 +13,11 @@ from viz.curves import (
     schedule_effects,
 )
 from viz.evaluation import confusion_matrix, early_stopping_curve
-from viz.graphs import Edge, Graph, Node, graph, trace
+from viz.graph_page import graph_page
+from viz.graphs import Edge, Graph, Node, graph, side_by_side, trace
 from viz.layers import layer_histograms, update_ratios
 from viz.maps import loss_map
-from viz.planes import descent_paths, loss_contour, loss_surface
+from viz.planes import decision_boundary, descent_paths, loss_contour, loss_surface
 from viz.rendering import render
 from viz.spreads import learning_rate_spread
 from viz.stability import edge_of_stability
@@ -26,12 +28,14 @@ __all__ = [
     "Node",
     "boundary_frames",
     "boundary_gif",
+    "concept_map",
     "confusion_matrix",
     "decision_boundary",
     "descent_paths",
     "early_stopping_curve",
     "edge_of_stability",
     "graph",
+    "graph_page",
     "layer_histograms",
     "learning_rate_curves",
     "learning_rate_spread",
@@ -43,6 +47,8 @@ __all__ = [
     "render",
     "schedule_curves",
     "schedule_effects",
+    "side_by_side",
     "trace",
+    "training_loop",
     "update_ratios",
 ]

@@ -42,8 +42,9 @@ class Outline:
 class Box:
     """Nodes that are drawn as one.
 
-    kind: "layer" or "neuron" of a module; "inputs"; "outside" for operations outside of any module; "node" for a node
-        that stands for itself; "operation" for nodes of the same operation; where a part is drawn by itself, "inlet" and "outlet" for what is before and after it.
+    kind: "layer" or "neuron" of a module; "inputs"; "outside" for operations outside of any module; "operation" for
+        nodes of the same operation; "node" for a node that stands for itself; where a part of a graph is drawn by
+        itself, "inlet" and "outlet" for what comes before and after it.
     title: what it is called: `0 Linear(2, 16)`, `0 neuron 3`, `loss`; empty for a node that stands for itself.
     subtitle: the module of a neuron, the operations of what has no better name; may be empty.
     members: the numbers of its nodes, parents first.
@@ -64,11 +65,13 @@ def folded(outline: Outline, way: str) -> list[Box]:
         wait for each other (a cell whose output comes back to it through another layer) is one cut into parts that do
         not. "neuron" cuts layers further, see `_neurons`.
 
-    Raises ValueError for another way. Parameters and constants stand in the first box that uses them. Inputs make boxes of their own, by label.
+    Parameters and constants stand in the first box that uses them. Inputs make boxes of their own, by label.
+    Raises ValueError for another way.
     """
     if way not in WAYS:
         raise ValueError(f"fold={way!r}; use 'layer', 'neuron', or None to draw every node")
-    runs = in_turns(outline.parents, [None if maker is None else id(maker[0]) for maker in outline.makers], outline.leaves)
+    modules = [None if maker is None else id(maker[0]) for maker in outline.makers]
+    runs = in_turns(outline.parents, modules, outline.leaves)
     titles = _titles([outline.makers[run[0]] for run in runs])
     boxes = [
         box
@@ -101,7 +104,7 @@ def fold_by_operation(outline: Outline, members: Sequence[int]) -> list[Box]:
     boxes = []
     for turn in turns:
         nodes = [members[place] for place in turn]
-        boxes.append(Box("operation", _most(outline, nodes), "", nodes))
+        boxes.append(Box("operation", most(outline, nodes), "", nodes))
     for leaf, users in _users(outline, boxes).items():
         if leaf in places:
             boxes[min(users)].members.append(leaf)
@@ -117,16 +120,16 @@ def _boxes_of_run(
     path, words = title
     maker = outline.makers[run[0]]
     if maker is None:
-        yield Box("outside", "", _most(outline, run), run)
+        yield Box("outside", "", most(outline, run), run)
     elif way == "neuron" and len(neurons) > 1:
         for number, nodes in neurons:
             yield Box("neuron", f"{path} neuron {number}".strip(), words, nodes)
     else:
-        own = _most(outline, run) if maker[0]._modules else ""  # what it does between the modules inside it
+        own = most(outline, run) if maker[0]._modules else ""  # what it does between the modules inside it
         yield Box("layer", f"{path} {words}".strip(), own, run, len(neurons))
 
 
-def _most(outline: Outline, nodes: Iterable[int]) -> str:
+def most(outline: Outline, nodes: Iterable[int]) -> str:
     """The operations among some nodes, the most frequent first: `add × 436, mul × 100 and 2 more`."""
     counts = Counter(outline.operations[node] for node in nodes).most_common()
     words = [name if count == 1 else f"{name} × {count:,}" for name, count in counts]
@@ -164,7 +167,7 @@ def in_turns(parents: Parents, keys: Sequence[Hashable], leaves: Container[int])
     """
     children: dict[int, list[int]] = {}
     waiting = [0] * len(parents)  # for how many parents
-    foreign: Counter[Hashable] = Counter()  # of each key, how many edges come from nodes of other keys, still to compute
+    foreign: Counter[Hashable] = Counter()  # of each key, how many edges come from other keys' nodes, still to compute
     ready: dict[Hashable, list[int]] = {}  # of each key, the nodes whose parents are computed
     for node, mine in enumerate(parents):
         key = keys[node]
@@ -302,7 +305,7 @@ def _titles(makers: Sequence[Any]) -> list[tuple[str, str]]:
 
 def _calls(maker: Any) -> list[Any]:
     """The modules within whose calls a node was made, the outermost first."""
-    modules = []
+    modules: list[Any] = []
     while maker is not None:
         module, maker = maker
         modules.insert(0, module)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from viz.folding import Box, fold_by_operation
+from viz.folding import Box, fold_by_operation, most
 from viz.graphs import check_direction, check_size, drawing, folded, order_of, outline, results, summary
 from viz.pages import page, write_page
 from viz.rendering import draw
@@ -90,9 +90,9 @@ class _Graph:
     def _views(self, view: _View) -> Iterator[_View]:
         insides = {}
         for place, box in enumerate(view.boxes):
-            inside = self.inside(box)
-            if inside:
-                insides[place] = _View(f"{view.name}-{place}", self.title(box), *inside, {})
+            shown = self.inside(box)
+            if shown:
+                insides[place] = _View(f"{view.name}-{place}", self.title(box), *shown, {})
         yield replace(view, opens={place: inside.name for place, inside in insides.items()})
         for inside in insides.values():
             yield from self._views(inside)
@@ -120,7 +120,7 @@ class _Graph:
         members = set(box.members)
         values = [node for node in box.members if self._is_handed_on(node, members)]
         drawn = self._ancestors(values[0], members)
-        note = f"{len(drawn):,} of its {count} nodes: those from which the first of its {len(values):,} values is computed."
+        note = f"{len(drawn):,} of its {count} nodes: from these the first of its {len(values):,} values is computed."
         yield CHAIN if box.kind == "operation" else DETAIL, note, _one_by_one(drawn)
         if box.kind != "operation":
             yield DETAIL, f"Its {count} nodes, put together by operation.", fold_by_operation(self.outline, box.members)
@@ -155,13 +155,19 @@ class _Graph:
             for child in self.children[node]:
                 if child not in members and node not in self.outline.leaves:
                     after.setdefault(id(self.home[child]), []).append(child)
-        inlets = [self._around(sorted(set(nodes)), "inlet", "") for nodes in before.values()]
-        return inlets + inner + [self._around(sorted(set(nodes)), "outlet", "to ") for nodes in after.values()]
+        inlets = [self._around(box, sorted(set(nodes)), "inlet", "") for nodes in before.values()]
+        outlets = [self._around(box, sorted(set(nodes)), "outlet", "to ") for nodes in after.values()]
+        return inlets + inner + outlets
 
-    def _around(self, nodes: list[int], kind: str, word: str) -> Box:
-        neurons, homes = ({id(where[node]): where[node] for node in nodes} for where in (self.neuron, self.home))
-        (home,) = homes.values()
-        return Box(kind, word + self.title(next(iter(neurons.values())) if len(neurons) == 1 else home), "", nodes)
+    def _around(self, box: Box, nodes: list[int], kind: str, word: str) -> Box:
+        """Some nodes outside of the box, which are in one box of the overview."""
+        home = self.home[nodes[0]]
+        neurons = {id(self.neuron[node]): self.neuron[node] for node in nodes}
+        if home is self.home[box.members[0]]:
+            name = most(self.outline, nodes)
+        else:
+            name = self.title(home if len(neurons) > 1 else next(iter(neurons.values())))
+        return Box(kind, word + name, "", nodes)
 
 
 def _one_by_one(nodes: Iterable[int]) -> list[Box]:
@@ -183,7 +189,7 @@ def _body(graph: _Graph, views: Sequence[_View], direction: str) -> str:
     return (
         f"<h1>{html.escape(views[0].title)}</h1>\n"
         "<p>Click a box, or move to it with the Tab key and press Enter, to open or close it; Escape closes the last "
-        "that was opened.</p>\n"
+        'that was opened. <label><input type="checkbox" id="fit" checked> Fit drawings to the window</label></p>\n'
         f'<main><section>{overview}</section></main>\n<p id="said" role="status"></p>\n'
         f'<script type="text/plain" id="insides">{packed(templates)}</script>'
     )
@@ -205,8 +211,8 @@ def _view(graph: _Graph, view: _View, direction: str) -> str:
     return f"<p>{html.escape(view.note)}</p><figure>{_svg(picture, view.title, names)}</figure>"
 
 
-#: What is the default, or stands in the page's style.
-_SUPERFLUOUS = ("id", "font-family", "text-anchor", "{http://www.w3.org/XML/1998/namespace}space")
+#: What the page does not need, or has in its style.
+_SUPERFLUOUS = ("id", "font-family", "{http://www.w3.org/XML/1998/namespace}space")
 
 
 def _svg(picture: bytes, title: str, opens: dict[str, tuple[str, str]]) -> str:
@@ -217,6 +223,8 @@ def _svg(picture: bytes, title: str, opens: dict[str, tuple[str, str]]) -> str:
         element.tag = element.tag.partition("}")[2]
         for attribute in _SUPERFLUOUS:
             element.attrib.pop(attribute, None)
+        if element.get("text-anchor") == "start":  # the default
+            del element.attrib["text-anchor"]
         name = element.find("{*}title")
         if name is None:
             continue
@@ -230,7 +238,8 @@ def _svg(picture: bytes, title: str, opens: dict[str, tuple[str, str]]) -> str:
 
 _STYLE = """
 figure { border: 1px solid var(--line); border-radius: 6px; padding: .5rem; }
-svg { font-family: Helvetica, Arial, sans-serif; max-height: 80vh; }
+svg { font-family: Helvetica, Arial, sans-serif; display: block; }
+body:has(#fit:checked) svg { max-width: 100%; height: auto; }
 section section { margin: 1rem 0 0; padding: .5rem 0 0 1rem; border-left: 4px solid var(--focus); }
 section h2 { font-size: 1.1rem; margin: 0; display: inline-block; margin-right: 1rem; }
 [role=button] { cursor: pointer; }

@@ -167,16 +167,16 @@ def summary(order: Sequence[Any], boxes: Sequence[Box], results: set[int]) -> tu
             for origin in sorted(entering):
                 carries = _carried(entering[origin].values(), boxes[origin].kind in ("inputs", "node"))
                 edges.append(Edge(f"n{origin}", f"n{place}", carries=carries))
-    nodes = []
+    boxed = []
     for place, box in enumerate(boxes):
         members = [order[number] for number in box.members]
         last = {id(node): node for node in members if id(node) in results}
-        nodes.append(_box(f"n{place}", box, members, [*(handed_on[place] | last).values()], bool(last)))
-    return nodes, edges
+        boxed.append(_box(f"n{place}", box, members, [*(handed_on[place] | last).values()], bool(last)))
+    return boxed, edges
 
 
-#: What the boxes of `viz.folding` are drawn as; inlets and outlets are what stands around a part that is drawn by itself.
-_KINDS = {"layer": "layer", "neuron": "layer", "operation": "inner", "inputs": "input", "inlet": "input", "outlet": "constant"}
+#: What the boxes of `viz.folding` are drawn as; all others are "inner".
+_KINDS = {"layer": "layer", "neuron": "layer", "inputs": "input", "inlet": "input", "outlet": "constant"}
 
 
 def _box(name: str, box: Box, members: list[Any], handed_on: list[Any], is_result: bool) -> Node:
@@ -320,7 +320,7 @@ COLOURS = {
     "result": ("#fde68a", "#b45309"),
     "layer": ("#ccfbf1", "#0f766e"),
 }
-_FONT = "Helvetica,Arial,sans-serif"
+FONT = "Helvetica,Arial,sans-serif"
 
 
 class Graph(graphviz.Digraph):
@@ -358,20 +358,60 @@ def drawing(nodes: Iterable[Node], edges: Sequence[Edge], direction: str = "LR")
     """Plain nodes and edges as DOT text."""
     drawn = Graph(
         graph_attr={"rankdir": direction, "bgcolor": "white", "ranksep": "0.5", "nodesep": "0.3"},
-        node_attr={"shape": "plain", "fontname": _FONT, "fontsize": "12"},
-        edge_attr={"fontname": _FONT, "fontsize": "10", "color": "#6b7280", "arrowsize": "0.7"},
+        node_attr={"shape": "plain", "fontname": FONT, "fontsize": "12"},
+        edge_attr={"fontname": FONT, "fontsize": "10", "color": "#6b7280", "arrowsize": "0.7"},
     )
     add(drawn, nodes, edges)
     return drawn
 
 
 def add(drawn: Graph, nodes: Iterable[Node], edges: Sequence[Edge]) -> None:
-    """Put plain nodes and edges into a drawing; what edges carry is written on them as long as they can be told apart."""
+    """Put plain nodes and edges into a drawing; edges say what they carry as long as these can be told apart."""
     for node in nodes:
         drawn.node(node.name, label=_table(node))
     for edge in edges:
         carries = escape(edge.carries) if len(edges) <= LABELLED_EDGES else ""
         drawn.edge(edge.parent, edge.child, label=_edge_label(edge) if edge.slope else carries)
+
+
+def side_by_side(
+    left: Any,
+    right: Any,
+    titles: Sequence[str] | None = None,
+    direction: str = "TB",
+    fold: str | None = "layer",
+    constants: bool = True,
+) -> Graph:
+    """Two graphs in one drawing, each in a frame: those of one model on `micro` and on `fast`, for example.
+
+    Boxes that are called alike, such as the layers of folded graphs, stand beside each other.
+
+    titles: of the two frames; left out, the names of the engines. direction: "TB" puts the graphs beside each other,
+    "LR" one above the other. fold, constants: see `graph`.
+    """
+    check_direction(direction)
+    if titles is None:
+        titles = [getattr(getattr(root, "engine", None), "__name__", "") for root in (left, right)]
+    if len(titles) != 2:
+        raise ValueError(f"side_by_side: titles={titles!r}; give two, one for each graph")
+    drawn = drawing((), (), direction)
+    drawn.attr(newrank="true")
+    levels: dict[str, list[str]] = {}
+    for side, root, title in zip(("left", "right"), (left, right), titles, strict=True):
+        nodes, edges = trace(root, fold, constants)
+        with drawn.subgraph(name=f"cluster_{side}") as frame:
+            frame.attr(label=f"<<B>{escape(title)}</B>>", fontname=FONT, color="#9ca3af", style="rounded", margin="16")
+            names = {node.name: f"{side}_{node.name}" for node in nodes}
+            add(frame, [replace(node, name=names[node.name]) for node in nodes], [
+                replace(edge, parent=names[edge.parent], child=names[edge.child]) for edge in edges
+            ])  # fmt: skip
+        for node in nodes:
+            if node.label:
+                levels.setdefault(node.label, []).append(names[node.name])
+    for names_of_level in levels.values():
+        if len(names_of_level) == 2:
+            drawn.body.append("\t{ rank=same; " + "; ".join(names_of_level) + " }\n")
+    return drawn
 
 
 def _table(node: Node) -> str:
@@ -383,7 +423,8 @@ def _table(node: Node) -> str:
         f'<TR><TD ALIGN="LEFT"><FONT COLOR="#4b5563">{word}</FONT></TD><TD ALIGN="RIGHT">{escape(text)}</TD></TR>'
         for word, text in node.rows
     )
-    style = f'BORDER="{1 if node.count == 1 else 2}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3" STYLE="ROUNDED" COLOR="{border}"'
+    width = 1 if node.count == 1 else 2
+    style = f'BORDER="{width}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3" STYLE="ROUNDED" COLOR="{border}"'
     return f'<<TABLE {style} BGCOLOR="{fill}">{heading}{rows}</TABLE>>'
 
 
