@@ -13,6 +13,7 @@ import micro
 import nn
 import viz
 from micro import OPS, Value
+from viz.concepts import MAIN, SENTENCES, STEPS
 from viz.graphs import escape
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -40,10 +41,42 @@ def tensors():
     return loss
 
 
-@pytest.mark.parametrize(("name", "root"), [("neuron", neuron), ("tensors", tensors)])
-def test_golden_dot_text(name, root):
+def samples():
+    model = nn.MLP([2, 3, 1], "tanh", engine=micro, seed=0)
+    loss = nn.mse_loss(model(micro.tensor([[1.0, 2.0]] * 4)), micro.tensor([[1.0]] * 4))
+    loss.backward()
+    return loss
+
+
+DRAWINGS = {
+    "neuron": lambda: viz.graph(neuron()),
+    "tensors": lambda: viz.graph(tensors()),
+    "layers": lambda: viz.graph(samples(), fold="layer"),
+    "neurons": lambda: viz.graph(samples(), fold="neuron", constants=False),
+    "side_by_side": lambda: viz.side_by_side(samples(), tensors()),
+    "training_loop": viz.training_loop,
+    "concept_map": viz.concept_map,
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_golden_dot_text(name):
     """Where a change is meant, copy the new text from the failure into tests/golden, and look at the picture."""
-    assert viz.graph(root()).source == (GOLDEN / f"{name}.dot").read_text()
+    assert DRAWINGS[name]().source == (GOLDEN / f"{name}.dot").read_text()
+
+
+def test_the_concept_map_is_made_of_sentences(tmp_path):
+    drawn = texts(viz.render(viz.concept_map(), tmp_path / "map.svg").read_bytes())
+    shown = " ".join(filter(None, drawn)).split()
+    for sentence in SENTENCES:
+        assert set(" ".join(sentence).split()) <= set(shown)
+    assert {word for subject, _, other in SENTENCES for word in (subject, other)} >= set(MAIN)
+
+
+def test_the_training_loop_shows_its_lines_of_code(tmp_path):
+    drawn = texts(viz.render(viz.training_loop(), tmp_path / "loop.svg").read_bytes())
+    for _, title, words, code, _ in STEPS:
+        assert {title.split()[1], words, code} <= {part for text in filter(None, drawn) for part in (text, text.split()[-1])}
 
 
 def test_plain_nodes_and_edges():

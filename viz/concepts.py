@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from viz.graphs import COLOURS, FONT, Graph, drawing, escape
+from viz.graphs import COLOURS, Graph, drawing, escape
 
 #: The steps of the loop: how they are coloured, what they are called, what they do, their code, what they hand on.
 STEPS = (
     ("layer", "1  Forward", "The network predicts.", "prediction = model(x)", "prediction"),
     ("result", "2  Loss", "How wrong is the prediction?", "loss = loss_function(prediction, y)", "loss, a number"),
-    ("result", "3  Backward", "How much does each weight add to it?", "loss.backward()", "gradients"),
+    (
+        "result",
+        "3  Backward",
+        "How does it change with each weight?",
+        "optimizer.zero_grad(); loss.backward()",
+        "gradients",
+    ),
     ("layer", "4  Update", "Each weight takes a step downhill.", "optimizer.step()", "new weights"),
 )
 
@@ -52,13 +58,13 @@ def training_loop() -> Graph:
     drawn.edge("forward", "loss", label=one)
     drawn.edge("loss", "backward", label=two)
     drawn.edge("update", "backward", label=three, dir="back")
-    drawn.edge("forward", "update", label=four + "\\lnot converged:\\lonce more\\l", dir="back")
+    drawn.edge("forward", "update", label=f"{four}\\l  until converged  \\l", dir="back")
     drawn.edge("end", "update", label="converged", dir="back")
     return drawn
 
 
 def concept_map() -> Graph:
-    """The concepts of training and how they hang together; each arrow reads as a sentence, from its tail to its head."""
+    """The concepts of training and how they hang together; each arrow reads as a sentence, from tail to head."""
     drawn = drawing((), (), "TB")
     drawn.attr(nodesep="0.5", ranksep="0.65")
     drawn.attr("node", shape="box", style="rounded,filled", margin="0.18,0.08", fontsize="13", penwidth="1.2")

@@ -78,21 +78,25 @@ def folded(outline: Outline, way: str) -> list[Box]:
         for title, run, neurons in zip(titles, runs, _neurons(outline, runs), strict=True)
         for box in _boxes_of_run(outline, title, run, neurons, way)
     ]
-    has_modules = any(box.kind != "outside" for box in boxes)
-    if has_modules and boxes[-1].kind == "outside" and len(outline.parents) - 1 in boxes[-1].members:
+    layers = {number for number, box in enumerate(boxes) if box.kind != "outside"}
+    if layers and boxes[-1].kind == "outside" and len(outline.parents) - 1 in boxes[-1].members:
         boxes[-1] = replace(boxes[-1], title=outline.labels[-1] or "loss")
-    inputs: dict[str, list[int]] = {}
+    inputs: dict[tuple[str, bool], list[int]] = {}
     for leaf, users in _users(outline, boxes).items():
         if users and outline.leaves[leaf] != "data":
             boxes[min(users)].members.append(leaf)
-            continue
-        only_outside = has_modules and all(boxes[user].kind == "outside" for user in users)
-        name = outline.labels[leaf].partition("[")[0] or ("inputs of the loss" if only_outside else "inputs")
-        inputs.setdefault(name, []).append(leaf)
+        else:
+            for_layers = bool(layers & users)
+            name = "inputs of the loss" if layers and not for_layers else "inputs"
+            inputs.setdefault((outline.labels[leaf].partition("[")[0] or name, for_layers), []).append(leaf)
+    found = []
+    for (name, for_layers), leaves in inputs.items():
+        box = Box("inputs", name, "", leaves)
+        found += [box] if for_layers else _unfolded(box)
     for box in boxes:
         box.members.sort()
-    boxes = [Box("inputs", name, "", leaves) for name, leaves in inputs.items()] + boxes
-    return [part for box in boxes for part in _unfolded(box)]
+        found += [box] if box.kind in ("layer", "neuron") else _unfolded(box)
+    return found
 
 
 def fold_by_operation(outline: Outline, members: Sequence[int]) -> list[Box]:
@@ -148,8 +152,8 @@ def _users(outline: Outline, boxes: list[Box]) -> dict[int, set[int]]:
 
 
 def _unfolded(box: Box) -> list[Box]:
-    """What belongs to no module, and is small, as single nodes."""
-    if box.kind in ("layer", "neuron") or len(box.members) > SMALL or (box.kind == "inputs" and len(box.members) == 1):
+    """A box as single nodes, if it is small; a single input keeps its name."""
+    if len(box.members) > SMALL or (box.kind == "inputs" and len(box.members) == 1):
         return [box]
     return [Box("node", "", "", [node]) for node in box.members]
 

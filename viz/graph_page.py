@@ -167,6 +167,8 @@ class _Graph:
             name = most(self.outline, nodes)
         else:
             name = self.title(home if len(neurons) > 1 else next(iter(neurons.values())))
+        if kind == "inlet" and home.kind == "inputs":
+            kind = "inputs"
         return Box(kind, word + name, "", nodes)
 
 

@@ -267,8 +267,9 @@ def _rows(node: Any, kind: str) -> list[tuple[str, str]]:
 
 
 def _edges(node: Any, homes: dict[int, int], boxes: Sequence[Box]) -> list[Edge]:
-    """The edges towards a single node, from the boxes where its parents are."""
+    """The edges towards a single node: one for each argument, but only one from each box of several tensors."""
     edges = []
+    together: dict[int, list[Any]] = {}
     for place, parent in enumerate(node.parents):
         if id(parent) not in homes:
             continue
@@ -278,8 +279,12 @@ def _edges(node: Any, homes: dict[int, int], boxes: Sequence[Box]) -> list[Edge]
             formula, slope = _branch(node.op.slopes[place], node.slopes[place], node), number(node.slopes[place])
             edge = replace(edge, argument=node.op.arguments[place], formula=formula, slope=slope)
         elif len(boxes[origin].members) > 1:
-            edge = replace(edge, carries=_carried([parent], boxes[origin].kind == "inputs"))
+            together.setdefault(origin, []).append(parent)
+            continue
         edges.append(edge)
+    for origin, parents in together.items():
+        carries = _carried(parents, boxes[origin].kind == "inputs")
+        edges.append(Edge(f"n{origin}", f"n{homes[id(node)]}", carries=carries))
     return edges
 
 
