@@ -76,7 +76,9 @@ def test_the_concept_map_is_made_of_sentences(tmp_path):
 def test_the_training_loop_shows_its_lines_of_code(tmp_path):
     drawn = texts(viz.render(viz.training_loop(), tmp_path / "loop.svg").read_bytes())
     for _, title, words, code, _ in STEPS:
-        assert {title.split()[1], words, code} <= {part for text in filter(None, drawn) for part in (text, text.split()[-1])}
+        assert {title.split()[1], words, code} <= {
+            part for text in filter(None, drawn) for part in (text, text.split()[-1])
+        }
 
 
 def test_plain_nodes_and_edges():

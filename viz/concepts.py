@@ -48,7 +48,7 @@ def training_loop() -> Graph:
     drawn.attr("edge", color="#374151", fontcolor="#374151", fontsize="12", arrowsize="0.9", penwidth="1.6")
     names = ["forward", "loss", "backward", "update"]
     for name, (kind, title, words, code, _) in zip(names, STEPS, strict=True):
-        drawn.node(name, label=_step(kind, title, words, code))
+        drawn.node(name, label=_step(kind, title, words, code), group="left" if kind == "layer" else "right")
     drawn.node("start", label=_pill("random weights"))
     drawn.node("end", label=_pill("trained network"))
     for row in ("start", "forward", "loss"), ("end", "update", "backward"):

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 #: The ways to fold a graph.
@@ -81,22 +82,22 @@ def folded(outline: Outline, way: str) -> list[Box]:
     layers = {number for number, box in enumerate(boxes) if box.kind != "outside"}
     if layers and boxes[-1].kind == "outside" and len(outline.parents) - 1 in boxes[-1].members:
         boxes[-1] = replace(boxes[-1], title=outline.labels[-1] or "loss")
-    inputs: dict[tuple[str, bool], list[int]] = {}
-    for leaf, users in _users(outline, boxes).items():
+    all_users = _users(outline, boxes)
+    for leaf, users in all_users.items():
         if users and outline.leaves[leaf] != "data":
             boxes[min(users)].members.append(leaf)
-        else:
-            for_layers = bool(layers & users)
-            name = "inputs of the loss" if layers and not for_layers else "inputs"
-            inputs.setdefault((outline.labels[leaf].partition("[")[0] or name, for_layers), []).append(leaf)
-    found = []
-    for (name, for_layers), leaves in inputs.items():
-        box = Box("inputs", name, "", leaves)
-        found += [box] if for_layers else _unfolded(box)
     for box in boxes:
         box.members.sort()
-        found += [box] if box.kind in ("layer", "neuron") else _unfolded(box)
-    return found
+    folds = {number for number, box in enumerate(boxes) if number in layers or len(box.members) > SMALL}
+    inputs: dict[str, tuple[list[int], set[int]]] = {}  # by name, the nodes and the boxes that use them
+    for leaf, users in all_users.items():
+        if outline.leaves[leaf] == "data" or not users:
+            unnamed = "inputs of the loss" if layers and not layers & users else "inputs"
+            nodes, their_users = inputs.setdefault(outline.labels[leaf].partition("[")[0] or unnamed, ([], set()))
+            nodes.append(leaf)
+            their_users |= users
+    first = [_unfolded(Box("inputs", name, "", nodes), folds & users) for name, (nodes, users) in inputs.items()]
+    return [*chain(*first, *[_unfolded(box, folds & {number}) for number, box in enumerate(boxes)])]
 
 
 def fold_by_operation(outline: Outline, members: Sequence[int]) -> list[Box]:
@@ -151,9 +152,9 @@ def _users(outline: Outline, boxes: list[Box]) -> dict[int, set[int]]:
     return users
 
 
-def _unfolded(box: Box) -> list[Box]:
-    """A box as single nodes, if it is small; a single input keeps its name."""
-    if len(box.members) > SMALL or (box.kind == "inputs" and len(box.members) == 1):
+def _unfolded(box: Box, folds: set[int]) -> list[Box]:
+    """A box as single nodes, if it is small and nothing folds that is or uses it; a single input keeps its name."""
+    if folds or len(box.members) > SMALL or (box.kind == "inputs" and len(box.members) == 1):
         return [box]
     return [Box("node", "", "", [node]) for node in box.members]
 

@@ -119,9 +119,12 @@ class _Graph:
             yield DETAIL, f"Its {count} nodes, put together in {len(neurons)} neurons.", neurons
         members = set(box.members)
         values = [node for node in box.members if self._is_handed_on(node, members)]
-        drawn = self._ancestors(values[0], members)
-        note = f"{len(drawn):,} of its {count} nodes: from these the first of its {len(values):,} values is computed."
-        yield CHAIN if box.kind == "operation" else DETAIL, note, _one_by_one(drawn)
+        if len(values) > 1:
+            drawn = self._ancestors(values[0], members)
+            note = (
+                f"{len(drawn):,} of its {count} nodes: from these the first of its {len(values):,} values is computed."
+            )
+            yield CHAIN if box.kind == "operation" else DETAIL, note, _one_by_one(drawn)
         if box.kind != "operation":
             yield DETAIL, f"Its {count} nodes, put together by operation.", fold_by_operation(self.outline, box.members)
 
@@ -208,7 +211,9 @@ def _view(graph: _Graph, view: _View, direction: str) -> str:
         replace(node, label=f"{graph.title(view.boxes[place])} {_MARK}") if place in view.opens else node
         for place, node in enumerate(nodes)
     ]
-    picture = draw(drawing(marked, edges, direction).source, "svg")
+    drawn = drawing(marked, edges, direction)
+    drawn.attr(outputorder="edgesfirst")  # so that the Tab key meets the boxes in their order
+    picture = draw(drawn.source, "svg")
     names = {nodes[place].name: (graph.title(view.boxes[place]), inside) for place, inside in view.opens.items()}
     return f"<p>{html.escape(view.note)}</p><figure>{_svg(picture, view.title, names)}</figure>"
 

@@ -207,7 +207,10 @@ def _extent(nodes: list[Any], neurons: int) -> list[tuple[str, str]]:
         rows = [("shape", _shapes(nodes))]
     else:
         rows = [("values", f"{each} × {neurons}" if neurons > 1 and each > 1 and not rest else f"{len(nodes):,}")]
-    return rows + ([("range", f"{number(numbers.min())} to {number(numbers.max())}")] if numbers.size else [])
+    if numbers.size:
+        ends = dict.fromkeys([number(numbers.min()), number(numbers.max())])  # which may be the same
+        rows.append(("range", " to ".join(ends)))
+    return rows
 
 
 def _of_parameters(parameters: list[Any]) -> list[tuple[str, str]]:
