@@ -161,6 +161,7 @@ def test_layers_are_named_by_their_path_in_the_model(engine):
     assert {"0.layers.0 Linear(2, 2)", "0.act Tanh()", "0.layers.1 Linear(2, 2)", "1 ReLU()"} <= set(
         titles(residual(engine))
     )
+    assert "1 BatchNorm2d(2, eps=1e-05, momentum=0.1, …)" in titles(normalised(engine))
     assert {"0 LSTM(2, 3)", "2 Linear(3, 1)"} <= set(titles(lstm(engine)))
     assert {"MultiheadAttention(4, 2)", "out_proj Linear(4, 4)"} <= set(titles(attention(engine)))
 

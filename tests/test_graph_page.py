@@ -91,8 +91,19 @@ def test_what_is_left_out_is_said(usual):
     said = dict(notes)
     assert said["0 Linear(2, 3)"] == "Its 153 nodes, put together in 3 neurons."  # 12 * 3 * 4 + 9
     assert said["0 neuron 0"] == "All of its 51 nodes."
-    assert said["2 Linear(3, 1)"] == "10 of its 76 nodes: from these the first of its 12 values is computed."
+    assert said["2 Linear(3, 1)"] == "10 of its 76 nodes: those for the first of its 12 values."
     assert said["loss"].endswith("put together by operation.")
+
+
+def test_an_inside_stands_between_what_comes_in_and_where_its_results_go(usual):
+    shown = dict(
+        re.findall(r"<template[^>]*data-title=\"([^\"]*)\">(.*?)</template>", insides(usual.read_text()), re.S)
+    )
+    texts = {title: re.findall(r"<text[^>]*>([^<]*)</text>", svg) for title, svg in shown.items()}
+    layer = texts["0 Linear(2, 3)"]
+    assert {"inputs", "0 neuron 0 ▸", "to 1 Tanh()"} <= set(layer)
+    assert "to loss" not in layer  # where only its parameters go
+    assert {"0 neuron 2", "y = tanh(x)", "to 2 Linear(3, 1)"} <= set(texts["1 neuron 2"])
 
 
 @pytest.mark.parametrize("engine", [micro, fast], ids=["micro", "fast"])
@@ -111,7 +122,10 @@ def test_the_page_fetches_nothing(usual):
 
 def test_labels_stay_text(tmp_path):
     nasty = "<script>alert(1)</script>\"' &"
-    text = viz.graph_page(loss(label=nasty), tmp_path / "graph.html", title=nasty).read_text()
+    root = loss(label=nasty)
+    root.label = nasty  # which is the title of the box of the loss
+    text = viz.graph_page(root, tmp_path / "graph.html", title=nasty).read_text()
+    assert nasty in [template["data-title"] for template in Parsed(insides(text)).having("data-name")]
     for part in (text, insides(text)):
         assert "<script>alert" not in part
         assert nasty in "".join(Parsed(part).texts) or part is not text

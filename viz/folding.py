@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from textwrap import shorten
 from typing import Any
 
 #: The ways to fold a graph.
@@ -297,7 +298,7 @@ def _titles(makers: Sequence[Any]) -> list[tuple[str, str]]:
         module, path = maker[0], _path(maker)
         if len(tops) > 1 and path:
             path = f"{type(_calls(maker)[0]).__name__}.{path}"
-        title = (path, f"{type(module).__name__}({module.extra_repr()})")
+        title = (path, f"{type(module).__name__}({shorten(module.extra_repr(), 34, placeholder=' …')})")
         alike = named.setdefault(title, [])
         if id(module) not in alike:
             alike.append(id(module))

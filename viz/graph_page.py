@@ -32,10 +32,10 @@ def graph_page(
 ) -> Path:
     """Write one page with the folded graph of `root`, whose boxes open by a click or the Enter key; returns its path.
 
-    What opens is the inside of a box, between what comes in and where its results go. Up to `ALL` nodes are drawn one
-    by one. Of more, a layer shows its neurons, a neuron how the first of its values is computed, and what is neither
-    shows its operations; the text above the drawing says which. All drawings are laid out beforehand, and the page
-    fetches nothing.
+    What opens is the inside of a box, between what comes in and where its results go (its parameters may go elsewhere
+    too). Up to `ALL` nodes are drawn one by one. Of more, a layer shows its neurons, a neuron how the first of its
+    values is computed, and what is neither shows its operations; the text above the drawing says which. All drawings
+    are laid out beforehand, and the page fetches nothing.
 
     path: ends in .html. fold, direction, constants: see `graph`. title: the page's heading.
     Raises ValueError for more than `LIMIT` boxes, RuntimeError where there is no Graphviz.
@@ -88,12 +88,18 @@ class _Graph:
         yield from self._views(_View(name, title, note, self.boxes, {}))
 
     def _views(self, view: _View) -> Iterator[_View]:
-        insides = {}
+        insides, closed = {}, []
         for place, box in enumerate(view.boxes):
+            if len(box.members) == 1 or box.kind not in ("layer", "neuron", "outside", "operation"):
+                continue
             shown = self.inside(box)
             if shown:
                 insides[place] = _View(f"{view.name}-{place}", self.title(box), *shown, {})
-        yield replace(view, opens={place: inside.name for place, inside in insides.items()})
+            else:
+                closed.append(self.title(box))
+        opens = {place: inside.name for place, inside in insides.items()}
+        note = f" More than can be drawn is inside {', '.join(closed)}." if closed else ""
+        yield replace(view, note=view.note + note, opens=opens)
         for inside in insides.values():
             yield from self._views(inside)
 
@@ -102,9 +108,7 @@ class _Graph:
         return box.title or box.subtitle or self.outline.labels[node] or self.outline.operations[node]
 
     def inside(self, box: Box) -> tuple[str, list[Box]] | None:
-        """What to say of the inside of a box, and what to draw of it; None for one that does not open."""
-        if len(box.members) == 1 or box.kind not in ("layer", "neuron", "outside", "operation"):
-            return None
+        """What to say of the inside of a box, and what to draw of it; None where that is too much."""
         for limit, note, boxes in self._ways_to_show(box):
             if len(boxes) <= limit:
                 return note, self._with_surroundings(box, boxes)
@@ -121,9 +125,7 @@ class _Graph:
         values = [node for node in box.members if self._is_handed_on(node, members)]
         if len(values) > 1:
             drawn = self._ancestors(values[0], members)
-            note = (
-                f"{len(drawn):,} of its {count} nodes: from these the first of its {len(values):,} values is computed."
-            )
+            note = f"{len(drawn):,} of its {count} nodes: those for the first of its {len(values):,} values."
             yield CHAIN if box.kind == "operation" else DETAIL, note, _one_by_one(drawn)
         if box.kind != "operation":
             yield DETAIL, f"Its {count} nodes, put together by operation.", fold_by_operation(self.outline, box.members)
