@@ -103,7 +103,7 @@ def test_an_inside_stands_between_what_comes_in_and_where_its_results_go(usual):
     layer = texts["0 Linear(2, 3)"]
     assert {"inputs", "0 neuron 0 ▸", "to 1 Tanh()"} <= set(layer)
     assert "to loss" not in layer  # where only its parameters go
-    assert {"0 neuron 2", "y = tanh(x)", "to 2 Linear(3, 1)"} <= set(texts["1 neuron 2"])
+    assert {"0 neuron 2", "y = tanh(x)", "to 2 Linear(3, 1)"} <= set(texts["1 Tanh()"])
 
 
 @pytest.mark.parametrize("engine", [micro, fast], ids=["micro", "fast"])
