@@ -243,6 +243,8 @@ def test_channels_are_neurons_and_what_hangs_together_stays_whole():
     neurons = [t for t in titles(normalised(micro), "neuron") if "neuron" in t]
     assert neurons == [f"{layer} neuron {channel}" for layer in range(4) for channel in range(2)]
     assert not any("neuron" in t for t in titles(lstm(micro), "neuron") if t.startswith("0"))
+    embedding = nn.Embedding(5, 2, engine=micro, seed=0)(micro.tensor([1, 2, 2]))
+    assert titles((embedding * embedding).sum(), "neuron")[0] == "Embedding(5, 2)"
 
 
 def test_what_no_module_made_is_unfolded_where_it_is_small():

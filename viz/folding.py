@@ -226,7 +226,7 @@ def _neurons(outline: Outline, runs: list[list[int]]) -> Iterator[list[tuple[str
     Nodes of one module that depend on each other, or on the same parameter, belong to the same neuron: in a dense
     layer, that is one row of the weight, for all samples; in a convolution, one channel. Where a module has no
     parameters, it is what is computed from the same neurons before it. A layer whose nodes all hang together, such as
-    an LSTM or a softmax, is a single neuron in this sense, and stays whole.
+    an LSTM or a softmax, is a single neuron in this sense, and stays whole, and so does an embedding.
     """
     neuron_of: dict[int, int] = {}  # of each node; neurons are counted through the whole graph
     numbers: list[str] = []
@@ -251,8 +251,8 @@ def _neurons(outline: Outline, runs: list[list[int]]) -> Iterator[list[tuple[str
 
 def _connected(outline: Outline, run: list[int], neuron_of: dict[int, int]) -> tuple[_Sets, set[int]]:
     """The nodes of a run as sets of those that hang together, and what holds them together: parameters, or where there
-    are none, neurons of earlier runs, as numbers below zero."""
-    sets, inside, parameters, before = _Sets(), set(run), set[int](), set[int]()
+    are none, neurons of earlier runs, as numbers below zero; nothing where nothing flows in, as into an embedding."""
+    sets, inside, parameters, sources = _Sets(), set(run), set[int](), set[int]()
     for node in run:
         for parent in outline.parents[node]:
             if parent in inside:
@@ -260,15 +260,15 @@ def _connected(outline: Outline, run: list[int], neuron_of: dict[int, int]) -> t
             elif outline.leaves.get(parent) == "parameter":
                 sets.unite(parent, node)
                 parameters.add(parent)
-            elif parent in neuron_of:
-                before.add(-1 - neuron_of[parent])
-    if parameters:
-        return sets, parameters
+            elif outline.leaves.get(parent) != "constant":
+                sources.add(parent)
+    if not sources or parameters:
+        return sets, parameters if sources else set()
     for node in run:
         for parent in outline.parents[node]:
             if parent in neuron_of:
                 sets.unite(-1 - neuron_of[parent], node)
-    return sets, before
+    return sets, {-1 - neuron_of[source] for source in sources if source in neuron_of}
 
 
 def _row(label: str) -> str:

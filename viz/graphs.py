@@ -91,6 +91,7 @@ def trace(root: Any, fold: str | None = None, constants: bool = True) -> tuple[l
 
 
 def order_of(root: Any, constants: bool) -> list[Any]:
+    """The nodes of a graph, each after its parents, with or without plain numbers; TypeError for what is no graph."""
     if not hasattr(root, "topological_order"):
         raise TypeError(f"graph: {type(root).__name__} has no graph; give a micro.Value or a fast.Tensor")
     order: list[Any] = root.topological_order()
@@ -102,6 +103,7 @@ def _is_plain_number(node: Any) -> bool:
 
 
 def check_size(count: int, advice: str) -> None:
+    """ValueError for more nodes than a drawing may have."""
     if count > LIMIT:
         raise ValueError(f"graph: {count} nodes are too many to read ({LIMIT} at most){advice}")
 
@@ -223,7 +225,7 @@ def _carried(nodes: Iterable[Any], from_inputs: bool) -> str:
     """What passes along an edge: `1,600 values`, `100 × 16`, `48 parameters`."""
     parameters, values, tensors = 0, 0, []
     for node in nodes:
-        if node.op is None and not from_inputs:
+        if node.op is None and not from_inputs and not _is_plain_number(node):
             parameters += math.prod(node.shape)
         elif node.shape:
             tensors.append(node)
@@ -358,6 +360,7 @@ def graph(root: Any, direction: str = "LR", fold: str | None = None, constants: 
 
 
 def check_direction(direction: str) -> None:
+    """ValueError for another direction than "LR" and "TB"."""
     if direction not in ("LR", "TB"):
         raise ValueError(f"direction={direction!r}; use 'LR' (left to right) or 'TB' (top to bottom)")
 
