@@ -17,7 +17,7 @@ from viz.graph_page import graph_page
 from viz.graphs import Edge, Graph, Node, graph, side_by_side, trace
 from viz.layers import layer_histograms, update_ratios
 from viz.maps import loss_map
-from viz.planes import decision_boundary, descent_paths, loss_contour, loss_surface
+from viz.planes import descent_paths, loss_contour, loss_surface
 from viz.rendering import render
 from viz.spreads import learning_rate_spread
 from viz.stability import edge_of_stability

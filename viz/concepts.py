@@ -20,22 +20,22 @@ STEPS = (
 
 #: The map: subject, verb, object. Each reads as a sentence, and is one.
 SENTENCES = (
-    ("network structure", "arranges", "weights"),
-    ("weights", "determine", "predictions"),
-    ("predictions", "are computed from", "training data"),
-    ("loss", "measures the error of", "predictions"),
-    ("gradient", "is the slope of", "loss"),
+    ("convergence", "is a standstill of", "loss"),
+    ("convergence", "ends", "training loop"),
+    ("training loop", "repeats", "update"),
+    ("learning rate", "scales", "update"),
     ("backpropagation", "computes", "gradient"),
     ("update", "steps against", "gradient"),
-    ("learning rate", "scales", "update"),
     ("update", "changes", "weights"),
-    ("training loop", "repeats", "update"),
-    ("batch", "is a part of", "training data"),
-    ("update", "uses one", "batch"),
-    ("epoch", "is one pass over", "training data"),
+    ("network structure", "arranges", "weights"),
+    ("gradient", "is the slope of", "loss"),
+    ("loss", "measures the error of", "predictions"),
+    ("weights", "determine", "predictions"),
+    ("predictions", "are computed from", "training data"),
     ("training loop", "runs epoch after", "epoch"),
-    ("convergence", "ends", "training loop"),
-    ("convergence", "is a standstill of", "loss"),
+    ("epoch", "is one pass over", "training data"),
+    ("epoch", "uses batch after", "batch"),
+    ("batch", "is a part of", "training data"),
 )
 #: The concepts that the others are there for.
 MAIN = ("network structure", "weights", "training loop", "learning rate", "epoch")
