@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -106,6 +107,23 @@ class Value(Vocabulary):
         """
         backpropagate([self], [gradient])
 
+    def backward_steps(self, gradient: float = 1.0) -> Iterator[BackwardStep]:
+        """`backward` one node at a time, from this Value to the inputs: yields a record of each when it is done.
+
+            >>> x = Value(3.0, label="x")
+            >>> for step in (x * x).backward_steps():
+            ...     for edge in step.edges:
+            ...         print(f"{edge.slope} * {step.gradient} = {edge.contribution}; {edge.before} -> {edge.after}")
+            3.0 * 1.0 = 3.0; 0.0 -> 3.0
+            3.0 * 1.0 = 3.0; 3.0 -> 6.0
+
+        Walking through all the steps is what calling `backward` is: it leaves the same gradients, bit for bit.
+        Nothing happens before the first step is asked for, and whoever stops halfway leaves half a backward behind.
+        """
+        order = _begun([self], [gradient])
+        for node in reversed(order):
+            yield BackwardStep(node, node.grad, tuple(_edge_steps(node)))
+
     def topological_order(self) -> list[Value]:
         """This Value and all that it was made from, each after its parents."""
         return topological_order([self])
@@ -182,16 +200,61 @@ def topological_order(roots: Iterable[Any]) -> list[Any]:
 
 def backpropagate(roots: Sequence[Value], gradients: Iterable[float]) -> None:
     """`backward` from several results at once, each with a gradient to begin with."""
+    order = _begun(roots, gradients)
+    for node in reversed(order):
+        gradient = node.grad
+        for parent, slope in zip(node.parents, node.slopes):  # noqa: B905, to check the lengths costs a tenth of the time
+            parent.grad += slope * gradient
+
+
+def _begun(roots: Sequence[Value], gradients: Iterable[float]) -> list[Value]:
+    """How `backward` begins: intermediate results forget their gradients, roots get theirs. Returns the order."""
     order = topological_order(roots)
     for node in order:
         if node.parents:
             node.grad = 0.0
     for root, gradient in zip(roots, gradients, strict=True):
         root.grad += gradient
-    for node in reversed(order):
-        gradient = node.grad
-        for parent, slope in zip(node.parents, node.slopes):  # noqa: B905, to check the lengths costs a tenth of the time
-            parent.grad += slope * gradient
+    return order
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeStep:
+    """What `backward` did at one edge.
+
+    parent: the Value at its lower end.
+    slope: the partial derivative of the node with respect to this parent.
+    contribution: slope * gradient of the node.
+    before, after: the parent's gradient without and with the contribution.
+    """
+
+    parent: Value
+    slope: float
+    contribution: float
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackwardStep:
+    """What `backward` did at one node.
+
+    node: the Value whose turn it was; everything made from it had its turn before.
+    gradient: its gradient, which is final by now.
+    edges: what became of it, for each parent in order; none for an input.
+    """
+
+    node: Value
+    gradient: float
+    edges: tuple[EdgeStep, ...]
+
+
+def _edge_steps(node: Value) -> Iterator[EdgeStep]:
+    """The loop of `backpropagate` for one node, with a record of each edge."""
+    for parent, slope in zip(node.parents, node.slopes, strict=True):
+        contribution, before = slope * node.grad, parent.grad
+        parent.grad = before + contribution
+        yield EdgeStep(parent, slope, contribution, before, parent.grad)
 
 
 def _apply_mixed(op: Op, arguments: tuple[Any, ...]) -> Any:

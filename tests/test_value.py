@@ -1,7 +1,9 @@
 """The scalar engine: graphs of any depth, gradients that add up as they should, nothing left for the collector."""
 
+import dataclasses
 import gc
 import math
+import struct
 import subprocess
 import sys
 import weakref
@@ -118,6 +120,64 @@ def test_numbers_become_constants_on_either_side():
 def test_parents_come_before_children_and_from_left_to_right():
     a, b, c = Value(1.0, "a"), Value(2.0, "b"), Value(3.0, "c")
     assert [node.label or node.op.name for node in (a * b + c).topological_order()] == ["a", "b", "mul", "c", "add"]
+
+
+def test_backward_steps_say_what_backward_does():
+    x, w = Value(2.0, "x"), Value(-0.5, "w")
+    product = x * w
+    result = product.tanh()
+    steps = list(result.backward_steps())
+    slope = 1 - result.data * result.data
+    assert [step.node for step in steps] == [result, product, w, x]
+    assert [step.gradient for step in steps] == [1.0, slope, 2.0 * slope, -0.5 * slope]
+    (edge,) = steps[0].edges
+    assert (edge.parent, edge.slope, edge.contribution, edge.before, edge.after) == (product, slope, slope, 0.0, slope)
+    assert [edge.parent.label for edge in steps[1].edges] == ["x", "w"]
+    assert steps[2].edges == steps[3].edges == ()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        edge.slope = 0.0
+
+
+def test_backward_steps_pass_both_edges_of_a_square():
+    x = Value(3.0)
+    (first, *_) = (x * x).backward_steps()
+    assert [(edge.parent is x, edge.before, edge.after) for edge in first.edges] == [(True, 0.0, 3.0), (True, 3.0, 6.0)]
+
+
+def test_backward_steps_do_nothing_before_they_are_walked():
+    x = Value(3.0)
+    steps = (x * x * 2).backward_steps()
+    assert x.grad == 0.0
+    assert next(steps).node.grad == 1.0
+    assert x.grad == 0.0
+    assert len(list(steps)) == 3
+    assert x.grad == 12.0
+
+
+@given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 3))
+def test_walking_the_steps_is_backward_bit_for_bit(seed, size, times):
+    """On random graphs, also those with nan and infinity, whose inputs have a gradient from before."""
+    draw = np.random.default_rng(seed)
+    nodes = [Value(float(number)) for number in draw.uniform(-2, 2, 3)]
+    befores = [float(number) for number in draw.normal(size=3)]
+    for _ in range(size):
+        op = list(OPS.values())[draw.integers(len(OPS))]
+        nodes.append(Value._apply(op, *[nodes[i] for i in draw.integers(len(nodes), size=len(op.arguments))]))
+    weight = float(draw.normal())
+
+    def bits_after(run):
+        for node in nodes:
+            node.grad = 0.0
+        for node, before in zip(nodes, befores, strict=False):
+            node.grad = before
+        for _ in range(times):
+            run()
+        return [struct.pack("d", node.grad) for node in nodes]
+
+    steps = []
+    walked = bits_after(lambda: steps.extend(nodes[-1].backward_steps(weight)))
+    assert walked == bits_after(lambda: nodes[-1].backward(weight))
+    assert [id(step.node) for step in steps] == [id(node) for node in nodes[-1].topological_order()[::-1]] * times
 
 
 @given(st.integers(0, 2**32), st.integers(1, 30))
