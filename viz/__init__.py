@@ -21,11 +21,13 @@ from viz.planes import descent_paths, loss_contour, loss_surface
 from viz.rendering import render
 from viz.spreads import learning_rate_spread
 from viz.stability import edge_of_stability
+from viz.steps import Steps, steps
 
 __all__ = [
     "Edge",
     "Graph",
     "Node",
+    "Steps",
     "boundary_frames",
     "boundary_gif",
     "concept_map",
@@ -48,6 +50,7 @@ __all__ = [
     "schedule_curves",
     "schedule_effects",
     "side_by_side",
+    "steps",
     "trace",
     "training_loop",
     "update_ratios",

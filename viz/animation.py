@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def write_gif(frames: Sequence[Image], path: str | Path, seconds: float = 0.5) -> Path:
+def write_gif(
+    frames: Sequence[Image], path: str | Path, seconds: float = 0.5, colours: Sequence[str] | None = None
+) -> Path:
     """Write pictures of one size as an animated GIF that repeats for ever; returns its path.
 
-    seconds: how long each is shown; the last one stays four times as long. The colours are reduced to 64, chosen from
-    all frames together, so that nothing flickers.
+    seconds: how long each is shown; the last one stays four times as long.
+    colours: those that are used, 256 at most, as "#rrggbb"; every pixel gets the nearest. If left out, 64 chosen from
+        all frames together. They are the same for all frames, so nothing flickers.
     Raises ValueError for another ending than .gif, for no frames, and for frames of several sizes.
     """
     from PIL import Image  # Matplotlib brings it along
@@ -29,7 +32,7 @@ def write_gif(frames: Sequence[Image], path: str | Path, seconds: float = 0.5) -
         raise ValueError(f"write_gif: the frames have the sizes {sizes[:3]}; give at least one, all of one size")
     if not seconds > 0:
         raise ValueError(f"write_gif: seconds={seconds!r}; give a number above 0")
-    palette = _together(frames).quantize(64)
+    palette = _together(frames).quantize(64) if colours is None else _palette(colours)
     pictures = [frame.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [round(1000 * seconds)] * (len(pictures) - 1) + [round(4000 * seconds)]
     with written_whole(path) as beside:
@@ -37,6 +40,15 @@ def write_gif(frames: Sequence[Image], path: str | Path, seconds: float = 0.5) -
             beside, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True
         )
     return path
+
+
+def _palette(colours: Sequence[str]) -> Image:
+    """A picture of which only the palette matters."""
+    from PIL import Image, ImageColor
+
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for colour in colours for part in ImageColor.getrgb(colour)[:3]])
+    return palette
 
 
 def _together(frames: Sequence[Image]) -> Image:
