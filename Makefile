@@ -84,9 +84,8 @@ format: $(VENV)/.dev  ## let ruff format the code
 generate: $(VENV)/.base  ## write the elementwise kernels from the table of operations
 	$(RUN) fast/generate.py
 
-figures: $(VENV)/.base  ## draw the pictures that the README shows (in docs/)
-	$(RUN) tutorials/01_two_engines.py --figures docs
-	$(RUN) tutorials/02_inside_the_fast_engine.py --figures docs
+figures: $(VENV)/.base  ## draw the pictures of all lessons (in docs/)
+	@for lesson in tutorials/[0-9]*.py; do echo "$$lesson ..."; $(RUN) $$lesson --figures docs || exit 1; done
 
 bench: $(VENV)/.test  ## compare a training step with micrograd's
 	$(RUN) benchmarks/micro_step.py

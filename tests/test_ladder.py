@@ -1,4 +1,4 @@
-"""The kernels of the second lesson: every rung gives the right product, and the lesson runs from end to end."""
+"""The kernels of the lesson on the fast engine: every rung gives the right product, and the lesson runs from end to end."""
 
 import os
 import subprocess
@@ -94,7 +94,7 @@ def test_the_lesson_runs(tmp_path):
     command = [
         sys.executable,
         *("-W", "error", "-W", "ignore::DeprecationWarning"),  # what others say of each other's future is theirs
-        ROOT / "tutorials" / "02_inside_the_fast_engine.py",
+        ROOT / "tutorials" / "90_inside_the_fast_engine.py",
         "--figures",
         tmp_path,
     ]

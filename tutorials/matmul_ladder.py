@@ -1,4 +1,4 @@
-"""One matrix product on six rungs, from plain Python to BLAS: the kernels of the second lesson.
+"""One matrix product on six rungs, from plain Python to BLAS: the kernels of lesson 90.
 
 Each computes c = a @ b, for a (N, K), b (K, M) and c (N, M), none of them empty. They are here to be read and timed;
 the engine's own product is in `fast/kernels/products.py`. They live in a file because Numba keeps on disk only what it

@@ -8,7 +8,7 @@
 # costs.
 #
 # Everything printed is measured while you watch, so your figures differ from the pictures here, which name the machine
-# they were drawn on. Run it with `.venv/bin/python tutorials/02_inside_the_fast_engine.py`, or cell by cell. The
+# they were drawn on. Run it with `.venv/bin/python tutorials/90_inside_the_fast_engine.py`, or cell by cell. The
 # kernels are in `tutorials/matmul_ladder.py`; keep it open beside this page.
 
 # %%
@@ -35,7 +35,7 @@ import fast
 from fast import threads
 from tutorials import matmul_ladder as ladder
 
-parser = argparse.ArgumentParser(description="Inside the fast engine: the second lesson.")
+parser = argparse.ArgumentParser(description="Inside the fast engine: a lesson under the bonnet.")
 parser.add_argument("--figures", type=Path, default=Path("out"), help="folder for the pictures (default: out)")
 figures = parser.parse_known_args()[0].figures
 figures.mkdir(parents=True, exist_ok=True)
