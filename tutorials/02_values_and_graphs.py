@@ -82,8 +82,8 @@ for (name, (places, slopes)), colour in zip(walks.items(), ("#0072B2", "#D55E00"
         near = np.array([x - reach, x + reach])
         ax.plot(near, height(x) + slope * (near - x), color=colour, linewidth=2.5, solid_capstyle="round")
     ax.plot(places, [height(x) for x in places], "o", color=colour, markersize=4, label=f"{name}, 20 steps")
-ax.annotate("the lower valley", (-2.06, height(-2.06)), (-2.06, -1.7), ha="center", color="#4b5563")
-ax.annotate("a valley, but not the lower one", (1.93, height(1.93)), (1.93, -0.75), ha="center", color="#4b5563")
+ax.text(-2.06, -2.95, "the lower valley", ha="center", color="#4b5563")
+ax.text(1.93, -2.0, "a valley, but not the lower one", ha="center", color="#4b5563")
 ax.set(xlabel="place x", ylabel="height", ylim=(-3.2, 2.2), title="All that is known at a step is the slope there")
 ax.legend(loc="upper center")
 ax.figure.savefig(figures / "fog.svg", metadata={"Date": None})
@@ -131,11 +131,11 @@ assert abs(central(height, 0.5, 1e-6) - exact) < 1e-9 < 1e-4 < abs(central(heigh
 # %%
 _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 for (name, error), colour, marker in zip(errors.items(), ("#E69F00", "#0072B2"), "os", strict=True):
-    ax.plot(steps, np.maximum(error, 1e-17), marker, color=colour, markersize=4, label=name)
+    ax.plot(steps, error, marker, color=colour, markersize=7 if marker == "o" else 3.5, label=name)
 ax.set(xscale="log", yscale="log", xlabel="step h", ylabel="error of the measured slope")
 ax.set_title("Too large a step misses the curve, too small a step measures rounding")
 ax.annotate("rounding", (1e-14, 1e-5), color="#4b5563", ha="center")
-ax.annotate("the curve bends\nwithin the step", (3e-3, 3e-8), color="#4b5563", ha="center")
+ax.annotate("the curve bends\nwithin the step", (2e-2, 1e-10), color="#4b5563", ha="center")
 ax.legend(loc="upper center")
 ax.figure.savefig(figures / "differences.svg", metadata={"Date": None})
 
