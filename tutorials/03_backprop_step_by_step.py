@@ -190,8 +190,8 @@ viz.render(viz.graph(loss), figures / "wrong_neuron.svg")
 # A positive gradient says: raise this number, and the loss rises. So each parameter moves **against** its gradient, by
 # the gradient times a small factor, the **learning rate**: w - lr × gradient. To first order, the loss should then
 # change by -lr × (the sum of the squares of the gradients). The table compares that forecast with what happens. For a
-# small rate it is nearly right; for a large one the tanh has bent away, and the forecast fails. Slopes are about small
-# changes.
+# small rate it is nearly right; for a large one the tanh has bent away, and the forecast fails: in the end it promises
+# a loss below zero, which no square can be. Slopes are about small changes.
 #
 # ![The loss over the size of the step, and the forecast of the slopes](../docs/forecast.svg)
 
