@@ -222,14 +222,18 @@ ax.figure.savefig(figures / "forecast.svg", metadata={"Date": None})
 #
 # The same steps as a page: forward, loss, backward, update, with buttons, arrow keys and a slider. Open
 # [steps.html](../docs/steps.html) in a browser; it is one file and needs no network. Under the graph stands the formula
-# of the step in words and numbers. The numbers are the engine's, those of the table above.
+# of the step in words and numbers. The numbers are the engine's, those of the table above. For slides, the same as a
+# film:
+#
+# ![The neuron, one step after the other](../docs/steps.gif)
 
 # %%
-viz.steps(loss, path=figures / "steps.html")
+steps = viz.steps(loss, figures / "steps.html", lr=0.1, parameters=[w, bias])
+steps.gif(figures / "steps.gif")
 
 # %%
 print(f"\n5. All done in {time.perf_counter() - started:.0f} s. The pictures, and the page:")
-for name in ("factory.svg", "wrong_neuron.svg", "forecast.svg", "steps.html"):
+for name in ("factory.svg", "wrong_neuron.svg", "forecast.svg", "steps.html", "steps.gif"):
     print(f"   {figures / name}")
 
 # %% [markdown]

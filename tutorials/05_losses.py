@@ -52,9 +52,9 @@ def both(loss, prediction, target, **settings):
 # ## 1. Darts
 #
 # A loss says how far the darts fall from the centre of the board. Nothing else: whether a thrower aims at the wrong
-# spot or has a shaky hand is all the same to it. But the two call for different cures, and for the mean squared distance there is an exact
-# account: it is the square of the **bias** (how far the middle of all throws is from the centre) plus the square of the
-# **spread** (the mean squared distance of the throws from their own middle).
+# spot or has a shaky hand is all the same to it. But the two call for different cures, and for the mean squared
+# distance there is an exact account: it is the square of the **bias** (how far the middle of all throws is from the
+# centre) plus the square of the **spread** (the mean squared distance of the throws from their own middle).
 #
 # With networks it is the same. A network that is too simple misses in the same way whatever samples it was trained on:
 # bias. One that is too flexible for its few samples answers differently each time it is trained: spread, or variance.
@@ -226,8 +226,8 @@ assert both(nn.binary_cross_entropy, [0.0], [1.0])[0] == 100.0
 #
 # Compare MSE of the same probability. Its slope has a factor p (1 - p) from the sigmoid, which vanishes where p is
 # close to 0 or 1, **even if that is utterly wrong**. Such a network is punished, but hardly feels in which direction it
-# gets better: it stands on a high plain. The **hinge loss** takes the score as it is, with no sigmoid, for targets -1 and
-# +1: max(0, 1 - target × score). It asks for a margin of 1 and nothing more.
+# gets better: it stands on a high plain. The **hinge loss** takes the score as it is, with no sigmoid, for targets
+# -1 and +1: max(0, 1 - target × score). It asks for a margin of 1 and nothing more.
 #
 # ![Three losses for yes or no, and their slopes](../docs/losses_of_decisions.svg)
 

@@ -1,0 +1,53 @@
+"""The lessons run from end to end; each checks its own claims, and makes the pictures that it shows."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LESSONS = sorted((ROOT / "tutorials").glob("[0-9]*.py"))
+# lesson 90 is run by test_ladder.py, which knows what it measures
+QUICK = [lesson for lesson in LESSONS if not lesson.name.startswith("90")]
+
+
+def shown(lesson):
+    """The names of the files in docs/ that a lesson shows or links."""
+    return set(re.findall(r"\]\(\.\./docs/([^)]+)\)", lesson.read_text()))
+
+
+@pytest.mark.parametrize("lesson", QUICK, ids=lambda lesson: lesson.stem)
+def test_it_runs_and_makes_its_pictures(lesson, tmp_path):
+    command = [
+        sys.executable,
+        *("-W", "error", "-W", "ignore::DeprecationWarning"),  # what others say of each other's future is theirs
+        *(lesson, "--figures", tmp_path),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    sections = [int(number) for number in re.findall(r"^(\d+)\. ", run.stdout, re.MULTILINE)]
+    assert sections == list(range(1, len(sections) + 1))
+    assert max(map(len, run.stdout.replace(str(tmp_path), "").splitlines())) <= 120
+    made = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert made.keys() == shown(lesson) > set()
+    assert set(re.findall(rf"{re.escape(str(tmp_path))}/(\S+)", run.stdout)) == made.keys()
+    assert all(1_000 < size < 200_000 for size in made.values()), made
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+def test_it_is_a_lesson(lesson):
+    text = lesson.read_text()
+    assert text.startswith("# %% [markdown]\n# # ")
+    assert "**Try:**" in text.split("# %% [markdown]")[-1]
+    for name in shown(lesson):
+        assert (ROOT / "docs" / name).is_file(), f"docs/{name} is missing; make figures draws it"
+
+
+def test_the_readme_lists_all():
+    table = re.findall(r"^\| \[(\d\d)\]\(tutorials/(\S+)\) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert [name for _, name in table] == [lesson.name for lesson in LESSONS]
+    assert all(name.startswith(number) for number, name in table)
