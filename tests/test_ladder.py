@@ -1,4 +1,4 @@
-"""The kernels of the lesson on the fast engine: every rung gives the right product, and the lesson runs from end to end."""
+"""The kernels of lesson 90: every rung gives the right product, and the lesson runs from end to end."""
 
 import os
 import subprocess

@@ -45,6 +45,8 @@ started = time.perf_counter()
 # Where is zero_grad from? Gradients add up: backward adds to what is there, for a Value may be used in several places.
 # So before each backward what is left from the step before is set to zero. `no_grad` tells the engine that the update
 # is no part of the calculation whose slopes we want.
+#
+# ![The training loop](../docs/training_loop.svg)
 
 # %%
 flowers = load_iris()
@@ -80,6 +82,7 @@ def accuracy(model, x, y):
     return float(((nn.predict(model, x) > 0) == (y > 0)).mean())
 
 
+viz.render(viz.training_loop(), figures / "training_loop.svg")
 print("1. The loop by hand: 100 irises, a network 2-6-1, 40 steps")
 print(f"   {'':5}  {'first loss':>10}  {'last loss':>9}  {'right at first':>14}  {'right at last':>13}  {'seconds':>7}")
 train(fast)  # the first run loads the compiled kernels, or compiles them; it should not count
@@ -269,7 +272,7 @@ figure.savefig(figures / "overfitting.svg", metadata={"Date": None})
 
 # %%
 print(f"\n6. All done in {time.perf_counter() - started:.0f} s. The pictures:")
-for name in ("iris_boundary.png", "zero_grad.svg", "batches.svg", "overfitting.svg"):
+for name in ("training_loop.svg", "iris_boundary.png", "zero_grad.svg", "batches.svg", "overfitting.svg"):
     print(f"   {figures / name}")
 
 # %% [markdown]

@@ -167,15 +167,15 @@ figure.savefig(figures / "bowl.svg", metadata={"Date": None})
 #
 # The curvature of a network's loss is not known in advance, and it changes on the way. So one tries rates, and tries
 # them far apart, by factors, not by differences: 0.001, 0.003, 0.01 and so on. Here a network reads handwritten digits
-# (see lesson 4), 150 steps on all 1,257 training samples, for each of nine rates. The verdicts are computed by rules
-# that `nn.diagnose_sweep` states; `reason` says which numbers decided.
+# (see lesson 4), 150 steps with 600 of them, for each of nine rates; the others are for the test. The verdicts are
+# computed by rules that `nn.diagnose_sweep` states; `reason` says which numbers decided.
 #
 # ![Nine learning rates on handwritten digits](../docs/digits_learning_rates.svg)
 
 # %%
 images, digits = load_digits(return_X_y=True)
 x_train, x_test, y_train, y_test = train_test_split(
-    images / 16.0, digits, test_size=0.3, random_state=0, stratify=digits
+    images / 16.0, digits, train_size=600, random_state=0, stratify=digits
 )
 sweep = [0.001, 0.01, 0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 500.0]
 histories, rights = {}, {}
@@ -191,6 +191,8 @@ print("\n3. Handwritten digits, 64-32-10, 150 steps")
 print(f"   {'lr':>7}  {'right':>6}  verdict")
 for lr, verdict in verdicts.items():
     print(f"   {lr:7g}  {rights[lr]:6.1%}  {verdict.name}: {verdict.reason}")
+assert {verdict.name for verdict in verdicts.values()} == {"too low", "just right", "too high", "diverged"}
+assert min(rights[lr] for lr in sweep if verdicts[lr].name == "just right") > 0.9
 
 ax = viz.learning_rate_curves(histories)
 ax.set_title("Nine learning rates on handwritten digits")
