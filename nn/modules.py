@@ -79,8 +79,11 @@ class Module:
 
     def __call__(self, *inputs: Any, **settings: Any) -> Tensor:
         """`forward`; what the engine records meanwhile names this module as its maker."""
-        engine = getattr(inputs[0], "engine", None) if inputs else None
-        if engine is None:  # what forward will refuse, or a pair of tensors
+        first = inputs[0] if inputs else None
+        if isinstance(first, tuple) and first:  # what a recurrent layer gives: outputs and state
+            first = first[0]
+        engine = getattr(first, "engine", None)
+        if engine is None:  # forward will refuse it
             return self.forward(*inputs, **settings)
         mode = engine.grad_mode
         outer = mode.maker

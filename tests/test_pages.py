@@ -11,7 +11,7 @@ import pytest
 import viz
 from micro import Value
 from viz.graphs import number
-from viz.records import record
+from viz.player.records import record
 
 LABEL = "<script>alert(1)</script>"
 

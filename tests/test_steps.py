@@ -18,9 +18,9 @@ import micro
 import nn
 import viz
 from micro import Value
-from viz.frames import MARKS
 from viz.graphs import number
-from viz.records import LIMIT, record
+from viz.player.frames import MARKS
+from viz.player.records import LIMIT, record
 
 GOLDEN = Path(__file__).parent / "golden" / "neuron_steps.json"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -248,6 +248,7 @@ class Echo:
     """A graph that comes from no engine of ours: y = 2 x."""
 
     data, grad, shape, label, constant = 6.0, 0.0, (), "y", False
+    dtype, engine, maker = "float64", micro, None
 
     class op:  # noqa: N801
         name, symbol, arguments, forward, slopes = "double", "double", ("x",), "2 * x", ("2",)

@@ -3,25 +3,25 @@
 It draws what offers the graph protocol (see `viz.graphs`) or a history, whichever engine that came from.
 """
 
-from viz.boundaries import boundary_frames, boundary_gif, decision_boundary
 from viz.concepts import concept_map, training_loop
-from viz.curves import (
+from viz.graph_page import graph_page
+from viz.graphs import Edge, Graph, Node, graph, side_by_side, trace
+from viz.player.steps import Steps, steps
+from viz.plots.boundaries import boundary_frames, boundary_gif, decision_boundary
+from viz.plots.curves import (
     learning_rate_curves,
     loss_curves,
     range_test,
     schedule_curves,
     schedule_effects,
 )
-from viz.evaluation import confusion_matrix, early_stopping_curve
-from viz.graph_page import graph_page
-from viz.graphs import Edge, Graph, Node, graph, side_by_side, trace
-from viz.layers import layer_histograms, update_ratios
-from viz.maps import loss_map
-from viz.planes import descent_paths, loss_contour, loss_surface
+from viz.plots.evaluation import confusion_matrix, early_stopping_curve
+from viz.plots.layers import layer_histograms, update_ratios
+from viz.plots.maps import loss_map
+from viz.plots.planes import descent_paths, loss_contour, loss_surface
+from viz.plots.spreads import learning_rate_spread
+from viz.plots.stability import edge_of_stability
 from viz.rendering import render
-from viz.spreads import learning_rate_spread
-from viz.stability import edge_of_stability
-from viz.steps import Steps, steps
 
 __all__ = [
     "Edge",

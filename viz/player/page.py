@@ -1,6 +1,6 @@
 """The page that plays a recording: the graph, laid out once, into which a script writes the texts of each step.
 
-Its style and its script lie beside this file, in player.css and player.js; the page carries copies of them.
+Its style and its script lie beside this file, in page.css and page.js; the page carries copies of them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
-from viz.frames import GRADIENT_INK, QUIET, SVG, VALUE_INK, layout, size, svg_text
 from viz.graphs import Node
 from viz.pages import page
-from viz.records import Recording
+from viz.player.frames import GRADIENT_INK, QUIET, SVG, VALUE_INK, layout, size, svg_text
+from viz.player.records import Recording
 from viz.rendering import draw
 
 _HERE = Path(__file__).parent
@@ -67,7 +67,7 @@ def player(recording: Recording, direction: str, title: str) -> str:
         ),
         steps=_embedded([{key: value for key, value in asdict(step).items() if key != "numbers"} for step in steps]),
     )
-    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("player.css", "player.js"))
+    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return page(title, body, style, script)
 
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from nn.data import check_count
 from nn.diagnosis import diverged_at
-from viz.canvas import plain
-from viz.curves import stacked
-from viz.scales import COLOURS, Curve, draw_curve, frame, is_rate, legend_beside, numbers_of
+from viz.plots.canvas import plain
+from viz.plots.curves import stacked
+from viz.plots.scales import COLOURS, Curve, draw_curve, frame, is_rate, legend_beside, numbers_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

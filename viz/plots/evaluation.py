@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nn import History
-from viz.canvas import axes_of, plain
+from viz.plots.canvas import axes_of, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from viz.frames import write_animation, write_frames
 from viz.pages import write_page
-from viz.player import player
-from viz.records import Recording, Step, record
+from viz.player.frames import write_animation, write_frames
+from viz.player.page import player
+from viz.player.records import Recording, Step, record
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def steps(
     title: the heading of the page.
 
     Raises TypeError for what has no `backward_steps`, such as a `fast.Tensor`; ValueError for more than
-    `viz.records.LIMIT` nodes, for a learning rate that is no finite number, for parameters that are no inputs, for a
+    150 nodes (`records.LIMIT`), for a learning rate that is no finite number, for parameters that are no inputs, for a
     graph in which numbers were changed since it was computed, and for a path with another ending; RuntimeError where
     there is no Graphviz.
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from viz.canvas import axes_of
+from viz.plots.canvas import axes_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,8 +14,8 @@ import numpy as np
 
 from nn import History, RangeTest, diagnose_sweep
 from nn.diagnosis import DIVERGED, JUST_RIGHT, TOO_HIGH, TOO_LOW
-from viz.canvas import axes_of, plain
-from viz.scales import (
+from viz.plots.canvas import axes_of, plain
+from viz.plots.scales import (
     COLOURS,
     MARKERS,
     Curve,

@@ -1,7 +1,7 @@
 """The steps of backpropagation as single pictures: Graphviz draws all of them on the same canvas.
 
 Every text has its place in the layout from the first frame on, invisible as long as it is not its turn, so nothing
-moves from one frame to the next. The page (`viz.player`) shows this drawing too, and lets its script do the changes.
+moves from one frame to the next. The page (`page`) shows this drawing too, and lets its script do the changes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import graphviz
 from nn.files import full_path, written_whole
 from viz.animation import write_gif
 from viz.graphs import Node, escape
-from viz.records import Recording, Step
+from viz.player.records import Recording, Step
 from viz.rendering import draw
 
 #: The namespace of the elements of an SVG.

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from viz.canvas import axes_of
-from viz.scales import label_plainly, leave_room, wide
+from viz.plots.canvas import axes_of
+from viz.plots.scales import label_plainly, leave_room, wide
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

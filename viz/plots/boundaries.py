@@ -11,8 +11,8 @@ import numpy as np
 
 from nn.files import full_path, written_whole
 from viz.animation import write_gif
-from viz.canvas import axes_of
-from viz.planes import COLOURS, hatch_where_not_finite
+from viz.plots.canvas import axes_of
+from viz.plots.planes import COLOURS, hatch_where_not_finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@
                        and `edges`, which have `parent`, `slope`, `contribution`, `before` and `after`
     op.evaluate        the operation as a function: numbers in, `(result, slopes)` out
 
-The player (`viz.player`), the frames and the GIF (`viz.frames`) show these records, and compute nothing themselves.
+The page (`page`), the frames and the GIF (`frames`) show these records, and compute nothing themselves.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from viz.canvas import axes_of, plain
-from viz.scales import MARKERS, colour_of, frame, is_rate, legend_beside, numbers_of, scale
+from viz.plots.canvas import axes_of, plain
+from viz.plots.scales import MARKERS, colour_of, frame, is_rate, legend_beside, numbers_of, scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

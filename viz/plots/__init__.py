@@ -1,0 +1,5 @@
+"""What training did, with Matplotlib.
+
+Every function takes `ax`, draws into a new figure where it is left out, returns the axes, and neither shows nor saves
+anything. All take plain arrays, or a history as `nn.fit` returns it.
+"""
