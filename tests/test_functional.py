@@ -208,7 +208,15 @@ def test_both_engines_offer_the_same_methods():
         return {name for name in dir(kind) if not name.startswith("_")}
 
     only_array = {"flat", "values"}  # what it is made of
-    only_tensor = {"constant", "data", "maker", "op", "parents", "saved", "slopes"}  # an Array is no node: its Values are
+    only_tensor = {
+        "constant",
+        "data",
+        "maker",
+        "op",
+        "parents",
+        "saved",
+        "slopes",
+    }  # an Array is no node: its Values are
     needs_numpy = {"numpy"}  # micro stands on the standard library
     assert public(micro.Array) - only_array == public(fast.Tensor) - only_tensor - needs_numpy
 
