@@ -6,6 +6,7 @@ learning rate, `diagnose` reads a loss curve, `sharpness` says how curved the lo
 
 from typing import TYPE_CHECKING, Any
 
+from nn import init
 from nn.attention import MultiheadAttention
 from nn.callbacks import Callback, ClipGradNorm, ClipGradValue, Progress, Schedule
 from nn.convolution import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, Flatten, MaxPool2d, Residual
@@ -143,6 +144,7 @@ __all__ = [
     "fit",
     "hinge_loss",
     "huber_loss",
+    "init",
     "l1_loss",
     "l2_penalty",
     "load_weights",

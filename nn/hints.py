@@ -25,7 +25,6 @@ NN: dict[str, str] = {
     **dict.fromkeys(("Parameter", "ParameterList", "parameter"), _NO_WRAPPER),
     "lr_scheduler": "schedules are here: nn.StepLR, nn.CosineAnnealingLR",
     "utils": "use nn.clip_grad_norm_ or nn.clip_grad_value_",
-    "init": "layers draw their numbers from seed=; others are written by parameter.copy_(numbers)",
     "ModuleDict": "use nn.ModuleList, or attributes",
     "LogSoftmax": "use x.log_softmax(), or nn.cross_entropy, which contains it",
     "Dropout2d": "use nn.Dropout",
