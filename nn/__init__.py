@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from nn import init
 from nn.attention import MultiheadAttention
-from nn.callbacks import Callback, ClipGradNorm, ClipGradValue, Progress, Schedule
+from nn.callbacks import Callback, ClipGradNorm, ClipGradValue, EarlyStopping, Progress, Schedule
+from nn.checkpoints import Checkpoint
 from nn.convolution import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, Flatten, MaxPool2d, Residual
 from nn.curvature import RecordSharpness, sharpness
 from nn.diagnosis import Verdict, diagnose, diagnose_sweep, final_loss
@@ -81,6 +82,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Callback",
+    "Checkpoint",
     "ClipGradNorm",
     "ClipGradValue",
     "Conv1d",
@@ -88,6 +90,7 @@ __all__ = [
     "CosineAnnealingLR",
     "DivergenceWarning",
     "Dropout",
+    "EarlyStopping",
     "Embedding",
     "Engine",
     "ExponentialLR",

@@ -14,13 +14,14 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
+from nn.arguments import check_error, check_model, prepare
 from nn.callbacks import Callback
 from nn.data import Data, check_count
 from nn.engine import Tensor
 from nn.history import Run
 from nn.modules import Module, first_parameter
 from nn.restoring import restored
-from nn.training import Loss, check_loss, check_model, prepare
+from nn.training import Loss
 
 #: The most vectors that Lanczos's method keeps; networks need 10 to 40.
 MOST_VECTORS = 100
@@ -96,7 +97,7 @@ class _Hessian:
                 start = stop
             self.model.zero_grad()
             error = self.loss(self.model(self.inputs), self.targets)
-            check_loss("sharpness", error)
+            check_error("sharpness", error)
             error.backward()
             return np.concatenate([_flat(parameter) for parameter in self.parameters])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Real
+from typing import Any
 
 from nn.data import generator
 from nn.engine import Tensor, engine_of
@@ -30,6 +32,12 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"seed": self._first, "calls": self.calls}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        self._first, self.calls = state["seed"], state["calls"]
 
     def forward(self, x: Tensor) -> Tensor:
         functional = engine_of("Dropout", x).functional

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nn.arguments import check_model, prepare
 from nn.data import Data, check_count, generator
 from nn.engine import Engine, Tensor, check_engine
 from nn.modules import Module, Seed, first_parameter
 from nn.optim import Optimizer
-from nn.training import Loss, check_model, prepare
+from nn.training import Loss
 
 #: Arrays by the names of a model's parameters, such as `0.weight`.
 Weights = Mapping[str, Any]

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nn.arguments import check_training
 from nn.callbacks import Callback
 from nn.data import Data, check_count
 from nn.history import Run
 from nn.modules import Module
 from nn.optim import Optimizer, check_limit, check_positive
 from nn.restoring import restored
-from nn.training import DivergenceWarning, Loss, check_arguments, fit
+from nn.training import DivergenceWarning, Loss, fit
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def lr_find(
 
     Source: Smith 2015, "Cyclical learning rates for training neural networks", arXiv:1506.01186, section 3.3.
     """
-    check_arguments("lr_find", model, loss, optimizer, callbacks)
+    check_training("lr_find", model, loss, optimizer, callbacks)
     check_positive("lr_find", start=start, end=end, smoothing=smoothing)
     check_limit("lr_find", stop=stop)
     if check_count("lr_find: steps", steps) < 2 or not start < end:

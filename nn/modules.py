@@ -172,6 +172,16 @@ class Module:
         """A copy of every parameter and every buffer as an array, by name."""
         return {name: np.array(tensor) for name, tensor in self._state().items()}
 
+    def get_extra_state(self) -> dict[str, Any]:
+        """What changes from call to call beside the parameters and buffers of this module itself, as plain numbers.
+
+        Checkpoints keep it. Unlike PyTorch's, it is no part of `state_dict`, whose names so stay the same for all.
+        """
+        return {}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what `get_extra_state` gave."""
+
     def _state(self) -> dict[str, Tensor]:
         return dict([*self.named_parameters(), *self.named_buffers()])
 

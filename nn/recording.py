@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nn.arguments import check_error, check_model, for_model
 from nn.callbacks import Callback
 from nn.data import check_count, check_numbers
 from nn.engine import Tensor, is_tensor
 from nn.history import Run
 from nn.modules import Module, Sequential, first_parameter
-from nn.training import Loss, check_loss, check_model, for_model, predict
+from nn.training import Loss, predict
 
 Arrays = dict[str, np.ndarray]
 
@@ -67,7 +68,7 @@ def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None =
         parameter_gradients: Arrays = {}
         if loss is not None:
             error = loss(prediction, engine.as_tensor(for_model(check_numbers("record_activations: y", y), model)))
-            check_loss("record_activations", error)
+            check_error("record_activations", error)
             error.backward()
             gradients = {name: np.array(output.grad) for name, output in called.items() if output.grad is not None}
             parameter_gradients = {n: np.array(p.grad) for n, p in copy.named_parameters() if p.grad is not None}

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from itertools import pairwise
 from numbers import Real
@@ -74,6 +74,18 @@ class LRScheduler:
         """
         self.apply(self.steps + 1)
         self.steps += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes from step to step, as plain numbers. With it and the same settings the schedule goes on."""
+        return {"base_lr": self.base_lr, "steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave, from a schedule of the same kind, and set the rate that belongs to it.
+
+        (`ReduceLROnPlateau` sets none: its rate is in the `state_dict` of the optimizer.)
+        """
+        vars(self).update(state)
+        self.apply(self.steps)
 
     def preview(self, steps: int) -> list[float]:
         """The learning rates of the next `steps` steps, from the present one on; nothing is changed."""
@@ -205,6 +217,14 @@ class SequentialLR(LRScheduler):
         """The schedule to which step t belongs, and the number that the step has there."""
         number = bisect_right(self.milestones, t)
         return self.schedulers[number], t - ([0] + self.milestones)[number]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "schedulers": [part.state_dict() for part in self.schedulers]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for part, kept in zip(self.schedulers, state["schedulers"], strict=True):
+            part.load_state_dict(kept)
+        super().load_state_dict({name: kept for name, kept in state.items() if name != "schedulers"})
 
     def lr_at(self, t: int) -> float:
         part, own_t = self._part(t)
@@ -354,6 +374,10 @@ class ReduceLROnPlateau(LRScheduler):
             lower = max(self.optimizer.lr * self.factor, self.min_lr)
             if self.optimizer.lr - lower > self.eps:
                 self.optimizer.lr = lower
+
+    def state_dict(self) -> dict[str, Any]:
+        counted = {"best": self.best, "bad_steps": self.bad_steps, "cooling": self.cooling}
+        return {**super().state_dict(), **counted}
 
     def _improves(self, metric: float) -> bool:
         if self.mode == "min":

@@ -5,22 +5,32 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nn import arguments
 from nn.callbacks import Callback
-from nn.data import Data, batches, check_batch_size, check_count, check_data, check_numbers, generator
+from nn.checkpoints import Checkpoint, resume_run
+from nn.data import Data, batches, check_batch_size, check_count, check_numbers, generator
 from nn.engine import Engine, Tensor
 from nn.history import History, Run
+from nn.interrupts import between_steps
 from nn.modules import Module, first_parameter
 from nn.optim import Optimizer
-from nn.schedules import LRScheduler
 
 #: Prediction and target in, a single number out.
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[..., Tensor]
+#: Parameters in, a single number out.
+Penalty = Callable[[list[Tensor]], Tensor]
+#: Targets (N, ...) and predictions (N, ...) in, a number out.
+Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -36,46 +46,86 @@ def fit(
     batch_size: int | None = None,
     *,
     validation: Data | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    penalty: Penalty | None = None,
+    sample_weight: Any = None,
+    accumulate: int = 1,
     callbacks: Sequence[Callback] = (),
     shuffle: bool = True,
     seed: int = 0,
+    resume: str | Path | None = None,
 ) -> History:
     """Train `model` and tell what happened.
 
     data: samples X (N, ...) and targets y (N, ...), arrays or nested lists. Integers stay integers (class labels, or
         the numbers of words); all else takes the type of the model's parameters.
-    loss: a function of prediction and target, such as `nn.mse_loss`.
+    loss: a function of prediction and target, such as `nn.mse_loss`, or with class weights
+        `functools.partial(nn.cross_entropy, weight=[1, 5])`.
     epochs: how often all samples are gone through.
-    batch_size: samples in a step; None, the default, takes all at once. The last batch of an epoch may be smaller.
+    batch_size: samples in a batch; None, the default, takes all at once. The last batch of an epoch may be smaller.
     validation: samples and targets on which the loss is measured after each epoch.
-    callbacks: called around the loop, see `nn.Callback`: `nn.Schedule` changes the learning rate, `nn.ClipGradNorm`
-        and `nn.ClipGradValue` cut the gradients between backward and update, `nn.Progress` shows how far it is.
+    metrics: functions of targets and predictions, both arrays (N, ...), by name: what they say of the validation data
+        after each epoch comes into the history. The predictions are what the model answers, such as logits.
+    penalty: a function of the model's parameters whose result is added to the loss, to keep weights small:
+        `lambda parameters: 1e-4 * nn.l2_penalty(parameters)`. The losses in the history are without it, so that those
+        of training and validation compare.
+    sample_weight: numbers (N,) by which the losses of the samples are multiplied, 1 on average as a rule; the loss
+        gets those of its batch as `sample_weight=`, which those of `nn` take.
+    accumulate: batches whose gradients are added up for one update, 1 unless given: as if they were one batch, in the
+        memory of one. (Equal up to rounding, where the loss is a mean over samples. Batch norm still sees each batch by
+        itself, and so does the division by the class weights in `nn.cross_entropy`.)
+    callbacks: called around the loop, see `nn.Callback`: `nn.EarlyStopping` ends it, `nn.Checkpoint` keeps its state in
+        a file, `nn.Schedule` changes the learning rate, `nn.ClipGradNorm` and `nn.ClipGradValue` cut the gradients
+        between backward and update, `nn.Progress` shows how far it is. Checkpoints are called after all others.
     shuffle, seed: whether the samples are shuffled for each epoch, and the seed of that.
+    resume: the file of an `nn.Checkpoint`: all goes on from there, bit for bit as if it had never ended, and the
+        history begins with what was before. Give everything else as it was; `epochs` may be larger, to train on.
 
     A loss that is infinite or not a number ends the training: the history says at which step, and a DivergenceWarning
-    says so too. Data that are no finite numbers raise ValueError or TypeError before anything is trained; targets that
-    the loss does not take, when their batch comes.
+    says so too. So does Ctrl-C, after the step at work, without an error (the second Ctrl-C is one, as usual). Data
+    that are no finite numbers raise ValueError or TypeError before anything is trained; targets that the loss does not
+    take, when their batch comes; files that do not fit raise ValueError before anything is changed.
     """
-    check_arguments("fit", model, loss, optimizer, callbacks)
-    samples = prepare("data", data, model)
-    held_out = None if validation is None else prepare("validation", validation, model)
+    metrics = {} if metrics is None else metrics
+    arguments.check_fit(model, loss, optimizer, callbacks, penalty, metrics, validation)
+    samples = arguments.prepare("data", data, model)
+    held_out = None if validation is None else arguments.prepare("validation", validation, model)
     batch_size = check_batch_size(batch_size, len(samples[0]))
+    check_count("accumulate", accumulate)
     check_count("epochs", epochs)
-    random = generator(seed) if shuffle else None
-    run = Run(model, optimizer, epochs)
-    history = run.history
-    with ExitStack() as stack:  # whatever happens, a callback that has begun is told of the end
-        for callback in callbacks:
-            callback.on_train_begin(run)
-            stack.callback(callback.on_train_end, run)
-        while len(history.loss) < epochs and not history.stopped:
-            started = time.perf_counter()
-            history.loss.append(_train_epoch(run, samples, loss, batch_size, random, callbacks))
-            if held_out is not None:
-                history.validation_loss.append(_mean_loss(model, held_out, loss, batch_size))
-            history.seconds.append(time.perf_counter() - started)
-            for callback in callbacks:
-                callback.on_epoch_end(run)
+    goal = _Goal(loss, None if penalty is None else partial(penalty, model.parameters()))
+    if sample_weight is not None:
+        weights = arguments.check_sample_weight(sample_weight, len(samples[0]), loss)
+        samples += (arguments.for_model(weights, model),)
+        goal.loss = lambda prediction, target, weight: loss(prediction, target, sample_weight=weight)
+    run = Run(
+        model,
+        optimizer,
+        epochs,
+        callbacks=sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint)),  # keeps what others did
+        random=generator(seed) if shuffle else None,
+        settings={"samples": len(samples[0]), "batch_size": batch_size, "accumulate": accumulate, "shuffle": shuffle},
+    )
+    if resume is not None:
+        resume_run(run, resume)
+    history, epoch = run.history, len(run.history.loss) + 1
+    with between_steps() as check_interrupt, ExitStack() as stack:
+        try:
+            for callback in run.callbacks:
+                callback.on_train_begin(run)
+                stack.callback(callback.on_train_end, run)  # whatever happens, it is told of the end
+            while len(history.loss) < epochs and not history.stopped:
+                started, epoch = time.perf_counter(), len(history.loss) + 1
+                history.loss.append(_train_epoch(run, samples, goal, check_interrupt))
+                if held_out is not None:
+                    _validate(run, held_out, loss, metrics)
+                history.seconds.append(time.perf_counter() - started)
+                run.begin_epoch()
+                for callback in run.callbacks:
+                    callback.on_epoch_end(run)
+                check_interrupt()
+        except KeyboardInterrupt:
+            history.stopped = f"interrupted by hand in epoch {epoch}, after {len(history.step_loss)} steps"
     if history.diverged_at is not None:
         warnings.warn(f"{history.stopped}; {_advice(history, optimizer)}", DivergenceWarning, stacklevel=2)
     return history
@@ -87,57 +137,78 @@ def _advice(history: History, optimizer: Optimizer) -> str:
     return f"try a learning rate below {optimizer.lr:g}"
 
 
-def _train_step(run: Run, inputs: Tensor, targets: Tensor, loss: Loss, callbacks: Sequence[Callback]) -> float:
-    """What training is: four steps, repeated. A loss that is not a finite number changes nothing."""
-    prediction = run.model(inputs)  # forward
-    error = loss(prediction, targets)  # loss
-    check_loss("fit", error)
-    if math.isfinite(error.item()):
-        run.optimizer.zero_grad()
-        error.backward()  # backward
-        for callback in callbacks:
-            callback.on_backward_end(run)
-        run.optimizer.step()  # update
-    return error.item()
+@dataclass
+class _Goal:
+    """What shall become small: the loss, and the penalty where there is one."""
+
+    loss: Loss
+    penalty: Callable[[], Tensor] | None
+
+
+def _train_step(run: Run, parts: Iterable[tuple[list[Tensor], float]], goal: _Goal) -> float:
+    """What training is: four steps, repeated. A loss that is not a finite number changes nothing.
+
+    parts: batches, one as a rule, each with its share of the samples; their gradients add up to that of all.
+    """
+    run.optimizer.zero_grad()
+    step_loss = 0.0
+    for (inputs, *wanted), share in parts:
+        prediction = run.model(inputs)  # forward
+        error = goal.loss(prediction, *wanted)  # loss
+        arguments.check_error("fit", error)
+        step_loss += share * error.item()
+        total = error if goal.penalty is None else error + goal.penalty()
+        if not math.isfinite(total.item()):
+            return total.item()
+        total.backward(share)  # backward
+    for callback in run.callbacks:
+        callback.on_backward_end(run)
+    run.optimizer.step()  # update
+    return step_loss
 
 
 @np.errstate(over="ignore", invalid="ignore")  # an overflow on the way to divergence is reported as divergence
-def _train_epoch(
-    run: Run,
-    samples: tuple[np.ndarray, np.ndarray],
-    loss: Loss,
-    batch_size: int,
-    random: np.random.Generator | None,
-    callbacks: Sequence[Callback],
-) -> float:
-    """One pass over all samples; the mean of their losses."""
-    model, history = run.model.train(), run.history
-    as_tensor = first_parameter(model).engine.as_tensor
-    total, seen = 0.0, 0
-    for rows in batches(len(samples[0]), batch_size, random):
-        inputs, targets = [as_tensor(array[rows]) for array in samples]
-        error = _train_step(run, inputs, targets, loss, callbacks)
+def _train_epoch(run: Run, samples: tuple[np.ndarray, ...], goal: _Goal, check_interrupt: Callable[[], None]) -> float:
+    """One pass over all samples, or what is left of it in a run that is resumed; the mean of their losses."""
+    run.model.train()
+    history, position = run.history, run.position
+    rows_of_steps = batches(len(samples[0]), run.settings["batch_size"] * run.settings["accumulate"], run.random)
+    for rows in islice(rows_of_steps, position.steps, None):
+        error = _train_step(run, _parts(run, samples, rows), goal)
         history.step_loss.append(error)
-        total, seen = total + error * len(rows), seen + len(rows)
+        position.advance(len(rows), error)
         if not math.isfinite(error):
             history.diverged_at = len(history.step_loss) - 1
             history.stopped = f"diverged at step {history.diverged_at}: the loss became {error}"
         else:
-            for callback in callbacks:
+            for callback in run.callbacks:
                 callback.on_step_end(run)
         if history.stopped:
             break
-    return total / seen
+        check_interrupt()
+    return position.loss / position.samples
 
 
-def _mean_loss(model: Module, samples: tuple[np.ndarray, np.ndarray], loss: Loss, batch_size: int) -> float:
-    """The loss on samples that are not trained on."""
-    total, count = 0.0, len(samples[0])
-    with _evaluating(model) as engine:
-        for rows in batches(count, batch_size):
-            inputs, targets = [engine.as_tensor(array[rows]) for array in samples]
-            total += loss(model(inputs), targets).item() * len(rows)
-    return total / count
+def _parts(run: Run, samples: tuple[np.ndarray, ...], rows: np.ndarray) -> Iterator[tuple[list[Tensor], float]]:
+    """The batches of a step, each with its share of the rows."""
+    as_tensor, size = first_parameter(run.model).engine.as_tensor, run.settings["batch_size"]
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        yield [as_tensor(array[part]) for array in samples], len(part) / len(rows)
+
+
+def _validate(run: Run, samples: tuple[np.ndarray, ...], loss: Loss, metrics: Mapping[str, Metric]) -> None:
+    """Note the loss on samples that are not trained on, and the metrics."""
+    total, answers, (x, y) = 0.0, [], samples
+    with _evaluating(run.model) as engine:
+        for rows in batches(len(x), run.settings["batch_size"]):
+            prediction = run.model(engine.as_tensor(x[rows]))
+            total += loss(prediction, engine.as_tensor(y[rows])).item() * len(rows)
+            if metrics:
+                answers.append(np.asarray(prediction))
+    run.history.validation_loss.append(total / len(x))
+    for name, metric in metrics.items():
+        run.history.metrics.setdefault(name, []).append(float(metric(y, np.concatenate(answers))))
 
 
 def predict(model: Module, x: Any, batch_size: int | None = None) -> np.ndarray:
@@ -145,8 +216,8 @@ def predict(model: Module, x: Any, batch_size: int | None = None) -> np.ndarray:
 
     batch_size: samples at a time; None, the default, takes all at once.
     """
-    check_model("predict", model)
-    samples = for_model(check_numbers("x", x), model)
+    arguments.check_model("predict", model)
+    samples = arguments.for_model(check_numbers("x", x), model)
     batch_size = check_batch_size(batch_size, len(samples))
     with _evaluating(model) as engine:
         answers = [np.asarray(model(engine.as_tensor(samples[rows]))) for rows in batches(len(samples), batch_size)]
@@ -164,50 +235,3 @@ def _evaluating(model: Module) -> Iterator[Engine]:
     finally:
         for module, training in before:
             module.training = training
-
-
-def check_arguments(name: str, model: Any, loss: Any, optimizer: Any, callbacks: Any) -> None:
-    """What trains, belongs together."""
-    check_model(name, model)
-    if not callable(loss):
-        apart = hasattr(loss, "shape") or isinstance(loss, list)
-        pair = "samples and targets as one pair, (X, y), and " if apart else ""
-        raise TypeError(f"{name}: loss={loss!r:.80} is not a function; give {pair}a function, such as nn.mse_loss")
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"{name}: optimizer={optimizer!r:.80}; give one that was made, as in nn.SGD(model.parameters())"
-        )
-    mine = {id(parameter) for parameter in model.parameters()}
-    if mine and not any(id(parameter) in mine for parameter in optimizer.parameters):
-        raise ValueError(f"{name}: the optimizer holds parameters of another model; make it with model.parameters()")
-    if isinstance(callbacks, Sequence) and any(isinstance(callback, LRScheduler) for callback in callbacks):
-        raise TypeError(f"{name}: callbacks={callbacks!r:.80} holds a schedule; wrap it: nn.Schedule(nn.StepLR(...))")
-    if not isinstance(callbacks, Sequence) or not all(isinstance(callback, Callback) for callback in callbacks):
-        raise TypeError(f"{name}: callbacks={callbacks!r:.80}; give a list of nn.Callback, such as [nn.Progress()]")
-
-
-def check_model(name: str, model: Any) -> None:
-    """`model` is a Module; TypeError where it is none."""
-    if not isinstance(model, Module):
-        raise TypeError(f"{name}: model={model!r:.80} is not a model; give an nn.Module, such as nn.MLP(...)")
-
-
-def check_loss(name: str, error: Any) -> None:
-    """`error` is what a loss gives: one number, which depends on parameters."""
-    if getattr(error, "shape", None) != ():
-        raise TypeError(f"{name}: the loss function gave {error!r:.80}; it must give a single number, as a tensor")
-    if not error.parents:
-        raise ValueError(
-            f"{name}: the loss does not depend on the model's parameters; was it computed within no_grad, or detached?"
-        )
-
-
-def prepare(name: str, data: Data, model: Module) -> tuple[np.ndarray, np.ndarray]:
-    """Checked samples and targets in the types in which the model computes."""
-    x, y = check_data(name, data)
-    return for_model(x, model), for_model(y, model)
-
-
-def for_model(numbers: np.ndarray, model: Module) -> np.ndarray:
-    """Whole numbers, such as class labels or the numbers of words, as int64; all else in the type of the parameters."""
-    return numbers.astype("int64" if numbers.dtype.kind in "iu" else first_parameter(model).dtype)
