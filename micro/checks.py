@@ -114,6 +114,32 @@ def class_labels(name: str, scores: Any, labels: Any, numbers: Iterable[Any]) ->
             )
 
 
+def loss_weights(name: str, scores: Any, weight: Any | None, sample_weight: Any | None) -> None:
+    """A weight for each class, a column of the scores, and one for each sample, a row; None where there are none."""
+    for argument, weights, needed in (
+        ("weight", weight, scores.shape[1:2]),
+        ("sample_weight", sample_weight, scores.shape[:1]),
+    ):
+        if weights is None:
+            continue
+        one_engine(name, scores, weights)
+        if weights.shape != needed:
+            each = "class" if argument == "weight" else "sample"
+            raise ValueError(f"{name}: {argument} has shape {weights.shape}; give {needed}, one number for each {each}")
+
+
+def positive_weights(name: str, prediction: Any, pos_weight: Any) -> None:
+    """The weights of positive targets, which stretch to the prediction."""
+    one_engine(name, prediction, pos_weight)
+    try:
+        stretched(pos_weight.shape, prediction.shape)
+    except ValueError:
+        raise ValueError(
+            f"{name}: pos_weight has shape {pos_weight.shape}, the prediction {prediction.shape}; "
+            "give one number, or one for each column"
+        ) from None
+
+
 def loss_arguments(name: str, predictions: Sequence[float], targets: Sequence[float]) -> None:
     """What the hinge loss and the binary cross-entropies take; nan passes, for divergence is reported elsewhere."""
     if name == "hinge_loss":

@@ -163,7 +163,7 @@ class EarlyStopping(Callback):
         mode = MODES.get(monitor) if mode is None else mode
         if mode not in ("min", "max"):
             raise ValueError(
-                f'EarlyStopping: {mode=} for {monitor=}; give mode="min" where small numbers are good, "max" where large'
+                f'EarlyStopping: {mode=} for {monitor=}; give mode="min" where small is good, mode="max" where large is'
             )
         check_not_negative("EarlyStopping", min_delta=min_delta)
         self.monitor, self.mode, self.min_delta = monitor, mode, min_delta

@@ -31,8 +31,11 @@ class Checkpoint(Callback):
     every: after so many epochs, or steps, it is written; 1 unless given.
     unit: "epoch" unless given, or "step".
 
-    A new file takes the place of the one before when it is whole, so that there is a good one at any moment. A run that
-    has diverged writes none: the last one is from before.
+    The last epoch is kept in any case. A new file takes the place of the one before when it is whole, so that there is
+    a good one at any moment. A run that has diverged writes none: the last one is from before.
+
+    The file holds the learning rate and the other settings of the optimizer and of schedules, which in a run that is
+    resumed take the place of those given.
     """
 
     def __init__(self, path: str | Path, every: int = 1, unit: str = "epoch") -> None:
@@ -49,7 +52,9 @@ class Checkpoint(Callback):
             self._write(run)
 
     def on_epoch_end(self, run: Run) -> None:
-        if self.unit == "epoch" and len(run.history.loss) % self.every == 0 and run.history.diverged_at is None:
+        epoch, history = len(run.history.loss), run.history
+        due = epoch == run.epochs or history.stopped or (self.unit == "epoch" and epoch % self.every == 0)
+        if due and history.diverged_at is None:
             self._write(run)
 
     def _write(self, run: Run) -> None:
@@ -63,8 +68,8 @@ class Checkpoint(Callback):
 def resume_run(run: Run, path: str | Path) -> None:
     """Bring `run` to where it was when `path` was written.
 
-    Raises FileNotFoundError where there is no file; ValueError, and changes nothing, where it is damaged, no checkpoint,
-    or one of a run that is made otherwise.
+    Raises FileNotFoundError where there is no file; ValueError, and changes nothing, where it is damaged, is no
+    checkpoint, or is one of a run that is made otherwise.
     """
     state = _read(path)
     differences = list(_differences(state["made of"], _made_of(run)))
@@ -108,14 +113,18 @@ def _made_of(run: Run) -> dict[str, Any]:
     model = run.model.state_dict()
     return {
         "model": {**{name: f"{array.dtype} {array.shape}" for name, array in model.items()}, "layers": repr(run.model)},
-        "optimizer": {"kind": type(run.optimizer).__name__, "settings": ", ".join(sorted(run.optimizer.settings))},
+        "optimizer": {
+            "kind": type(run.optimizer).__name__,
+            "parameters": str([parameter.shape for parameter in run.optimizer.parameters]),
+        },
         "callbacks": {str(i): _kind(callback) for i, callback in enumerate(_with_memory(run))},
         "fit": {**run.settings, "random": run.random and type(run.random.bit_generator).__name__},
     }
 
 
 def _with_memory(run: Run) -> list[Callback]:
-    return [callback for callback in run.callbacks if callback.state_dict()]
+    """The callbacks that say what they remember."""
+    return [callback for callback in run.callbacks if type(callback).state_dict is not Callback.state_dict]
 
 
 def _kind(callback: Callback) -> str:

@@ -161,7 +161,7 @@ def test_nothing_is_without_a_twin():
         model = nn.Sequential(*modules(layers_of(fast)))
         assert any(type(module).__name__ == name for module in all_modules(model)), name
     losses = {name for name in nn.__all__ if getattr(nn, name) in vars(nn.losses).values()}
-    assert losses == set(TARGETS) | {"l2_penalty"}  # which has a test of its own
+    assert losses == set(TARGETS) | {"l1_penalty", "l2_penalty"}  # which have a test of their own
     parameter = fast.tensor([1.0], requires_grad=True)
     assert set(exported(nn.Optimizer).values()) - {nn.Optimizer} == {
         type(make([parameter])) for make in OPTIMIZERS.values()
@@ -219,7 +219,8 @@ def test_probabilities():
     assert_twins(build, nn.binary_cross_entropy, (PLANE[:, :1] > 0).astype(float), OPTIMIZERS["Adam"])
 
 
-def test_l2_penalty():
+@pytest.mark.parametrize("penalty", [nn.l1_penalty, nn.l2_penalty])
+def test_penalties(penalty):
     def build(engine):
         return nn.MLP([4, 6, 1], "relu", engine=engine, seed=5, dtype="float64")
 
@@ -231,7 +232,7 @@ def test_l2_penalty():
         for _ in range(20):
             prediction = model(engine.tensor(X.tolist(), "float64"))
             target = engine.tensor(PLANE[:, :1].tolist(), "float64")
-            error = nn.mse_loss(prediction, target) + 0.01 * nn.l2_penalty(model.parameters())
+            error = nn.mse_loss(prediction, target) + 0.01 * penalty(model.parameters())
             optimizer.zero_grad()
             error.backward()
             optimizer.step()

@@ -15,6 +15,7 @@ from fast.functional.losses import (
     hinge_loss,
     huber_loss,
     l1_loss,
+    l1_penalty,
     l2_penalty,
     mse_loss,
     nll_loss,

@@ -10,72 +10,135 @@ from fast.kernels import losses as kernels
 from fast.kernels import updates
 from fast.tensors import Gradients, Rule, Tensor, record
 from micro import checks
-from micro.vocabulary import grad_mode
+from micro.vocabulary import float32, float64, grad_mode
 
 
-def mse_loss(prediction: Tensor, target: Tensor) -> Tensor:
+def mse_loss(prediction: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
     """The mean squared error: the mean of (prediction - target)^2."""
-    return _loss(_MSE, kernels.mse_loss, prediction, target)
+    return _loss(_MSE, kernels.mse_loss, prediction, target, sample_weight)
 
 
-def l1_loss(prediction: Tensor, target: Tensor) -> Tensor:
+def l1_loss(prediction: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
     """The mean of |prediction - target|. Where they are equal, the slope is 0."""
-    return _loss(_L1, kernels.l1_loss, prediction, target)
+    return _loss(_L1, kernels.l1_loss, prediction, target, sample_weight)
 
 
-def huber_loss(prediction: Tensor, target: Tensor, *, delta: float = 1.0) -> Tensor:
+def huber_loss(
+    prediction: Tensor, target: Tensor, *, delta: float = 1.0, sample_weight: Tensor | None = None
+) -> Tensor:
     """The mean of e^2 / 2 where |e| < delta, else of delta * (|e| - delta / 2), for e = prediction - target.
 
     A parabola near 0 that goes on as a straight line, so that outliers pull no harder than delta (Huber 1964).
     """
     checks.positive_number("huber_loss", "delta", delta)
-    return _loss(_HUBER, kernels.huber_loss, prediction, target, float(delta))
+    return _loss(_HUBER, kernels.huber_loss, prediction, target, sample_weight, float(delta))
 
 
-def hinge_loss(prediction: Tensor, target: Tensor) -> Tensor:
+def hinge_loss(prediction: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
     """The mean of relu(1 - target * prediction), for targets of -1 and +1."""
-    return _loss(_HINGE, kernels.hinge_loss, prediction, target)
+    return _loss(_HINGE, kernels.hinge_loss, prediction, target, sample_weight)
 
 
-def binary_cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+def binary_cross_entropy(prediction: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
     """The mean of -(t * log(p) + (1 - t) * log(1 - p)), for probabilities p and targets t between 0 and 1.
 
     As in PyTorch the logarithms stop at -100, so a prediction of exactly 0 or 1 costs 100 at most. Where they have
     stopped the loss is flat and its gradient 0. (PyTorch's loss is flat there too; its gradient is -1e12.)
     """
-    return _loss(_BCE, kernels.binary_cross_entropy, prediction, target)
+    return _loss(_BCE, kernels.binary_cross_entropy, prediction, target, sample_weight)
 
 
-def binary_cross_entropy_with_logits(prediction: Tensor, target: Tensor) -> Tensor:
-    """`binary_cross_entropy` of sigmoid(prediction), without overflow: the mean of softplus(x) - t * x."""
-    return _loss(_BCE_LOGITS, kernels.binary_cross_entropy_with_logits, prediction, target)
+def binary_cross_entropy_with_logits(
+    prediction: Tensor, target: Tensor, *, pos_weight: Tensor | None = None, sample_weight: Tensor | None = None
+) -> Tensor:
+    """`binary_cross_entropy` of sigmoid(prediction), without overflow: the mean of softplus(x) - t * x.
+
+    pos_weight: how much the part of positive targets counts, of a shape that stretches to the prediction's, such as
+        (C,) or (); 1 unless given. Then it is the mean of (1 - t) * x + (1 + (pos_weight - 1) * t) * softplus(-x).
+    """
+    counts = _EVEN[prediction.data.dtype]
+    if pos_weight is not None:
+        checks.positive_weights(_BCE_LOGITS.symbol, prediction, pos_weight)
+        counts = np.broadcast_to(pos_weight.data.astype(prediction.dtype), prediction.shape).ravel()
+    kernel = kernels.binary_cross_entropy_with_logits
+    return _loss(_BCE_LOGITS, kernel, prediction, target, sample_weight, counts)
 
 
-def nll_loss(log_probabilities: Tensor, labels: Tensor) -> Tensor:
-    """The mean of -log_probabilities[n, label], for log_probabilities (N, C) and integer labels (N,)."""
-    return _class_loss(_NLL, kernels.nll_loss, log_probabilities, labels)
+def nll_loss(
+    log_probabilities: Tensor, labels: Tensor, *, weight: Tensor | None = None, sample_weight: Tensor | None = None
+) -> Tensor:
+    """The mean of -log_probabilities[n, label], for log_probabilities (N, C) and integer labels (N,).
+
+    weight, sample_weight: see `cross_entropy`.
+    """
+    return _class_loss(_NLL, kernels.nll_loss, log_probabilities, labels, weight, sample_weight)
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    sample_weight: Tensor | None = None,
+) -> Tensor:
     """The mean of -log_softmax(logits)[label], for logits (N, C) and integer labels (N,).
 
+    weight: how much each class counts, (C,): the mean is weighted by that of each row's label, so the sum is divided by
+        the sum of these weights.
     label_smoothing: this share of the weight moves from the label to all C classes, in equal parts (Szegedy et al.
-        2016), so that the network need not be surer than that.
+        2016), so that the network need not be surer than that. Each class has its part multiplied by its weight.
+    sample_weight: what the loss of each row is multiplied by, (N,); nothing is divided by it.
     """
     checks.probability("cross_entropy", "label_smoothing", label_smoothing)
-    return _class_loss(_CROSS_ENTROPY, kernels.cross_entropy, logits, labels, float(label_smoothing))
+    kernel, smoothing = kernels.cross_entropy, float(label_smoothing)
+    return _class_loss(_CROSS_ENTROPY, kernel, logits, labels, weight, sample_weight, smoothing)
 
 
 def _class_loss(
-    rule: Rule, kernel: Callable[..., tuple[float, bool]], scores: Tensor, labels: Tensor, *settings: float
+    rule: Rule,
+    kernel: Callable[..., tuple[float, bool]],
+    scores: Tensor,
+    labels: Tensor,
+    weight: Tensor | None,
+    sample_weight: Tensor | None,
+    *settings: float,
 ) -> Tensor:
     """Run a kernel that takes scores (N, C) and the number of each row's class."""
     checks.class_labels(rule.symbol, scores, labels, ())
     grad = np.empty(scores.shape, scores.data.dtype)
-    loss, known = kernel(np.ascontiguousarray(scores.data), np.ascontiguousarray(labels.data), grad, *settings)
+    weights = _weights(rule, scores, sample_weight), _weights(rule, scores, weight, of_classes=True)
+    loss, known = kernel(
+        np.ascontiguousarray(scores.data), np.ascontiguousarray(labels.data), grad, *weights, *settings
+    )
     if not known:
         checks.class_labels(rule.symbol, scores, labels, labels.tolist())
     return record(rule, np.array(loss, grad.dtype), (scores,), saved=grad)
+
+
+#: What stands for weights that are all 1.
+_EVEN = {np.dtype(name): np.empty(0, name) for name in (float32, float64)}
+
+
+def _weights(rule: Rule, scores: Tensor, weight: Tensor | None, of_classes: bool = False) -> np.ndarray:
+    """Weights of the samples, or of the classes, in the type of the scores."""
+    if weight is None:
+        return _EVEN[scores.data.dtype]
+    checks.loss_weights(rule.symbol, scores, *((weight, None) if of_classes else (None, weight)))
+    return np.ascontiguousarray(weight.data, scores.data.dtype)
+
+
+def l1_penalty(parameters: Sequence[Tensor]) -> Tensor:
+    """The sum of the sizes |p| of all elements of all parameters, with a slope of 0 at 0."""
+    total = sum([kernels.sizes(parameter.data.ravel()) for parameter in parameters])
+    return record(_L1_PENALTY, np.array(total, parameters[0].data.dtype), tuple(parameters))
+
+
+def _l1_penalty_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    return [np.sign(p.data) * grad if p.requires_grad else None for p in node.parents]
+
+
+_L1_PENALTY = Rule("l1_penalty", _l1_penalty_grad)
 
 
 def l2_penalty(parameters: Sequence[Tensor]) -> Tensor:
@@ -93,17 +156,24 @@ _L2 = Rule("l2_penalty", _l2_grad)
 
 
 def _loss(
-    rule: Rule, kernel: Callable[..., tuple[float, bool]], prediction: Tensor, target: Tensor, *settings: float
+    rule: Rule,
+    kernel: Callable[..., tuple[float, bool]],
+    prediction: Tensor,
+    target: Tensor,
+    sample_weight: Tensor | None,
+    *settings: float | np.ndarray,
 ) -> Tensor:
-    """Run a kernel that takes a number and a target for each element."""
+    """Run a kernel that takes a number, a target and a weight for each element."""
     checks.same_shape(rule.symbol, prediction, target)
     if target.requires_grad and grad_mode.recording:
         raise ValueError(f"{rule.symbol}: the target requires a gradient; give target.detach()")
     numbers = prediction.data
     grad = np.empty(numbers.shape, numbers.dtype)
-    loss, known = kernel(
-        numbers.ravel(), target.data.astype(numbers.dtype, copy=False).ravel(), grad.ravel(), *settings
-    )
+    weights = _weights(rule, prediction, sample_weight)
+    if weights.size not in (0, numbers.size):
+        weights = np.repeat(weights, numbers.size // weights.size)
+    wanted = target.data.astype(numbers.dtype, copy=False).ravel()
+    loss, known = kernel(numbers.ravel(), wanted, grad.ravel(), weights, *settings)
     if not known:
         checks.loss_arguments(rule.symbol, numbers.ravel().tolist(), target.data.ravel().tolist())
     return record(rule, np.array(loss, numbers.dtype), (prediction,), saved=grad)

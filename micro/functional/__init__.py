@@ -18,6 +18,7 @@ from micro.functional.losses import (
     hinge_loss,
     huber_loss,
     l1_loss,
+    l1_penalty,
     l2_penalty,
     mse_loss,
     nll_loss,
