@@ -16,27 +16,32 @@ from nn.engine import Tensor, check_parameters, engine_of, is_tensor
 
 def mse_loss(prediction: Tensor, target: Tensor, *, sample_weight: Any = None) -> Tensor:
     """The mean squared error, without a factor of 1/2; both of one shape."""
-    return _loss("mse_loss", prediction, target, sample_weight)
+    functional = engine_of("mse_loss", prediction).functional
+    return functional.mse_loss(prediction, target, sample_weight=_tensor(sample_weight, prediction))
 
 
 def l1_loss(prediction: Tensor, target: Tensor, *, sample_weight: Any = None) -> Tensor:
     """The mean of |prediction - target|, with a slope of 0 where they are equal; both of one shape."""
-    return _loss("l1_loss", prediction, target, sample_weight)
+    functional = engine_of("l1_loss", prediction).functional
+    return functional.l1_loss(prediction, target, sample_weight=_tensor(sample_weight, prediction))
 
 
 def huber_loss(prediction: Tensor, target: Tensor, *, delta: float = 1.0, sample_weight: Any = None) -> Tensor:
     """The mean of e^2 / 2 where |e| < delta, else delta * (|e| - delta / 2), e = prediction - target (Huber 1964)."""
-    return _loss("huber_loss", prediction, target, sample_weight, delta=delta)
+    functional = engine_of("huber_loss", prediction).functional
+    return functional.huber_loss(prediction, target, delta=delta, sample_weight=_tensor(sample_weight, prediction))
 
 
 def hinge_loss(prediction: Tensor, target: Tensor, *, sample_weight: Any = None) -> Tensor:
     """The mean of relu(1 - target * prediction), for targets of -1 and +1; both of one shape."""
-    return _loss("hinge_loss", prediction, target, sample_weight)
+    functional = engine_of("hinge_loss", prediction).functional
+    return functional.hinge_loss(prediction, target, sample_weight=_tensor(sample_weight, prediction))
 
 
 def binary_cross_entropy(prediction: Tensor, target: Tensor, *, sample_weight: Any = None) -> Tensor:
     """The mean of -(t log p + (1 - t) log(1 - p)), for probabilities p and targets t in [0, 1]; both of one shape."""
-    return _loss("binary_cross_entropy", prediction, target, sample_weight)
+    functional = engine_of("binary_cross_entropy", prediction).functional
+    return functional.binary_cross_entropy(prediction, target, sample_weight=_tensor(sample_weight, prediction))
 
 
 def binary_cross_entropy_with_logits(
@@ -46,8 +51,9 @@ def binary_cross_entropy_with_logits(
 
     pos_weight: how much positive targets count beside negative ones, a number or one for each column; 1 unless given.
     """
-    name = "binary_cross_entropy_with_logits"
-    return _loss(name, prediction, target, sample_weight, pos_weight=_weights(name, prediction, pos_weight))
+    functional = engine_of("binary_cross_entropy_with_logits", prediction).functional
+    weights = {"pos_weight": _tensor(pos_weight, prediction), "sample_weight": _tensor(sample_weight, prediction)}
+    return functional.binary_cross_entropy_with_logits(prediction, target, **weights)
 
 
 def nll_loss(log_probabilities: Tensor, labels: Tensor, *, weight: Any = None, sample_weight: Any = None) -> Tensor:
@@ -55,8 +61,9 @@ def nll_loss(log_probabilities: Tensor, labels: Tensor, *, weight: Any = None, s
 
     weight: how much each class counts, (C,); see `cross_entropy`.
     """
-    weight = _weights("nll_loss", log_probabilities, weight)
-    return _loss("nll_loss", log_probabilities, labels, sample_weight, weight=weight)
+    functional = engine_of("nll_loss", log_probabilities).functional
+    weights = {"weight": _tensor(weight, log_probabilities), "sample_weight": _tensor(sample_weight, log_probabilities)}
+    return functional.nll_loss(log_probabilities, labels, **weights)
 
 
 def cross_entropy(
@@ -68,8 +75,9 @@ def cross_entropy(
         the labels' weights, which divides by their sum. All count alike unless given.
     label_smoothing: the share of each row's weight that is spread over all classes evenly (Szegedy et al. 2016).
     """
-    weight = _weights("cross_entropy", logits, weight)
-    return _loss("cross_entropy", logits, labels, sample_weight, weight=weight, label_smoothing=label_smoothing)
+    functional = engine_of("cross_entropy", logits).functional
+    weights = {"weight": _tensor(weight, logits), "sample_weight": _tensor(sample_weight, logits)}
+    return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing, **weights)
 
 
 def l1_penalty(parameters: Iterable[Tensor]) -> Tensor:
@@ -84,14 +92,8 @@ def l2_penalty(parameters: Iterable[Tensor]) -> Tensor:
     return found[0].engine.functional.l2_penalty(found)
 
 
-def _loss(name: str, prediction: Tensor, target: Tensor, sample_weight: Any, **settings: Any) -> Tensor:
-    """The loss of this name, of the engine of the prediction."""
-    function = getattr(engine_of(name, prediction).functional, name)
-    return function(prediction, target, sample_weight=_weights(name, prediction, sample_weight), **settings)
-
-
-def _weights(name: str, prediction: Tensor, weights: Any) -> Tensor | None:
-    """Weights as a tensor of the engine and the type of the prediction."""
+def _tensor(weights: Any, prediction: Tensor) -> Tensor | None:
+    """Weights as a tensor of the engine and the type of the prediction; None stays None."""
     if weights is None or is_tensor(weights):
         return weights
-    return engine_of(name, prediction).as_tensor(weights, prediction.dtype)
+    return prediction.engine.as_tensor(weights, prediction.dtype)

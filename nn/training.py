@@ -157,10 +157,11 @@ def _train_step(run: Run, parts: Iterable[tuple[list[Tensor], float]], goal: _Go
         error = goal.loss(prediction, *wanted)  # loss
         arguments.check_error("fit", error)
         step_loss += share * error.item()
-        total = error if goal.penalty is None else error + goal.penalty()
-        if not math.isfinite(total.item()):
-            return total.item()
-        total.backward(share)  # backward
+        if goal.penalty is not None:
+            error = error + goal.penalty()
+        if not math.isfinite(error.item()):
+            return error.item()
+        error.backward(share)  # backward
     for callback in run.callbacks:
         callback.on_backward_end(run)
     run.optimizer.step()  # update
@@ -170,11 +171,12 @@ def _train_step(run: Run, parts: Iterable[tuple[list[Tensor], float]], goal: _Go
 @np.errstate(over="ignore", invalid="ignore")  # an overflow on the way to divergence is reported as divergence
 def _train_epoch(run: Run, samples: tuple[np.ndarray, ...], goal: _Goal, check_interrupt: Callable[[], None]) -> float:
     """One pass over all samples, or what is left of it in a run that is resumed; the mean of their losses."""
-    run.model.train()
-    history, position = run.history, run.position
-    rows_of_steps = batches(len(samples[0]), run.settings["batch_size"] * run.settings["accumulate"], run.random)
-    for rows in islice(rows_of_steps, position.steps, None):
-        error = _train_step(run, _parts(run, samples, rows), goal)
+    model, history, position = run.model.train(), run.history, run.position
+    size = run.settings["batch_size"]
+    parts = partial(_parts, samples, size, first_parameter(model).engine)
+    steps = batches(len(samples[0]), size * run.settings["accumulate"], run.random)
+    for rows in islice(steps, position.steps, None):
+        error = _train_step(run, parts(rows), goal)
         history.step_loss.append(error)
         position.advance(len(rows), error)
         if not math.isfinite(error):
@@ -189,12 +191,13 @@ def _train_epoch(run: Run, samples: tuple[np.ndarray, ...], goal: _Goal, check_i
     return position.loss / position.samples
 
 
-def _parts(run: Run, samples: tuple[np.ndarray, ...], rows: np.ndarray) -> Iterator[tuple[list[Tensor], float]]:
-    """The batches of a step, each with its share of the rows."""
-    as_tensor, size = first_parameter(run.model).engine.as_tensor, run.settings["batch_size"]
+def _parts(
+    samples: tuple[np.ndarray, ...], size: int, engine: Engine, rows: np.ndarray
+) -> Iterator[tuple[list[Tensor], float]]:
+    """The batches of a step, of `size` rows each, each with its share of them."""
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
-        yield [as_tensor(array[part]) for array in samples], len(part) / len(rows)
+        yield [engine.as_tensor(array[part]) for array in samples], len(part) / len(rows)
 
 
 def _validate(run: Run, samples: tuple[np.ndarray, ...], loss: Loss, metrics: Mapping[str, Metric]) -> None:
