@@ -112,7 +112,10 @@ def _made_of(run: Run) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     model = run.model.state_dict()
     return {
-        "model": {**{name: f"{array.dtype} {array.shape}" for name, array in model.items()}, "layers": repr(run.model)},
+        "model": {
+            **{name: f"{array.dtype} {array.shape}" for name, array in model.items()},
+            "layers": " ".join(repr(run.model).split()),
+        },
         "optimizer": {
             "kind": type(run.optimizer).__name__,
             "parameters": str([parameter.shape for parameter in run.optimizer.parameters]),
@@ -162,9 +165,10 @@ def _read(path: str | Path) -> dict[str, Any]:
     if metadata.get("format") != FORMAT:
         found = metadata.get("format", "a safetensors file without a training run, such as nn.save_weights writes")
         raise ValueError(f"fit: resume={str(path)!r} is {found}; needed is {FORMAT!r}, from nn.Checkpoint")
-    if metadata.get("checksum") != _checksum(metadata["state"], arrays):
+    words = metadata.get("state", "")
+    if metadata.get("checksum") != _checksum(words, arrays):
         raise ValueError(f"fit: resume={str(path)!r} is damaged: its checksum is not that of its content")
-    return _with_arrays(json.loads(metadata["state"]), arrays)
+    return _with_arrays(json.loads(words), arrays)
 
 
 def _checksum(words: str, arrays: Mapping[str, np.ndarray]) -> str:
