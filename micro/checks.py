@@ -116,6 +116,8 @@ def class_labels(name: str, scores: Any, labels: Any, numbers: Iterable[Any]) ->
 
 def loss_weights(name: str, scores: Any, weight: Any | None, sample_weight: Any | None) -> None:
     """A weight for each class, a column of the scores, and one for each sample, a row; None where there are none."""
+    if weight is None and sample_weight is None:
+        return
     for argument, weights, needed in (
         ("weight", weight, scores.shape[1:2]),
         ("sample_weight", sample_weight, scores.shape[:1]),

@@ -52,8 +52,10 @@ def binary_cross_entropy_with_logits(
     pos_weight: how much positive targets count beside negative ones, a number or one for each column; 1 unless given.
     """
     functional = engine_of("binary_cross_entropy_with_logits", prediction).functional
-    weights = {"pos_weight": _tensor(pos_weight, prediction), "sample_weight": _tensor(sample_weight, prediction)}
-    return functional.binary_cross_entropy_with_logits(prediction, target, **weights)
+    pos_weight, sample_weight = _tensor(pos_weight, prediction), _tensor(sample_weight, prediction)
+    return functional.binary_cross_entropy_with_logits(
+        prediction, target, pos_weight=pos_weight, sample_weight=sample_weight
+    )
 
 
 def nll_loss(log_probabilities: Tensor, labels: Tensor, *, weight: Any = None, sample_weight: Any = None) -> Tensor:
@@ -62,8 +64,8 @@ def nll_loss(log_probabilities: Tensor, labels: Tensor, *, weight: Any = None, s
     weight: how much each class counts, (C,); see `cross_entropy`.
     """
     functional = engine_of("nll_loss", log_probabilities).functional
-    weights = {"weight": _tensor(weight, log_probabilities), "sample_weight": _tensor(sample_weight, log_probabilities)}
-    return functional.nll_loss(log_probabilities, labels, **weights)
+    weight, sample_weight = _tensor(weight, log_probabilities), _tensor(sample_weight, log_probabilities)
+    return functional.nll_loss(log_probabilities, labels, weight=weight, sample_weight=sample_weight)
 
 
 def cross_entropy(
@@ -76,8 +78,10 @@ def cross_entropy(
     label_smoothing: the share of each row's weight that is spread over all classes evenly (Szegedy et al. 2016).
     """
     functional = engine_of("cross_entropy", logits).functional
-    weights = {"weight": _tensor(weight, logits), "sample_weight": _tensor(sample_weight, logits)}
-    return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing, **weights)
+    weight, sample_weight = _tensor(weight, logits), _tensor(sample_weight, logits)
+    return functional.cross_entropy(
+        logits, labels, weight=weight, label_smoothing=label_smoothing, sample_weight=sample_weight
+    )
 
 
 def l1_penalty(parameters: Iterable[Tensor]) -> Tensor:

@@ -108,17 +108,25 @@ def fit(
     )
     if resume is not None:
         resume_run(run, resume)
+    _train(run, samples, goal, None if held_out is None else partial(_validate, run, held_out, loss, metrics))
+    if run.history.diverged_at is not None:
+        warnings.warn(f"{run.history.stopped}; {_advice(run)}", DivergenceWarning, stacklevel=2)
+    return run.history
+
+
+def _train(run: Run, samples: tuple[np.ndarray, ...], goal: _Goal, validate: Callable[[], None] | None) -> None:
+    """Epoch after epoch, until all are over, or divergence, a callback or Ctrl-C ends it."""
     history, epoch = run.history, len(run.history.loss) + 1
-    with between_steps() as check_interrupt, ExitStack() as stack:
+    with ExitStack() as stack, between_steps() as check_interrupt:
         try:
             for callback in run.callbacks:
                 callback.on_train_begin(run)
                 stack.callback(callback.on_train_end, run)  # whatever happens, it is told of the end
-            while len(history.loss) < epochs and not history.stopped:
+            while len(history.loss) < run.epochs and not history.stopped:
                 started, epoch = time.perf_counter(), len(history.loss) + 1
                 history.loss.append(_train_epoch(run, samples, goal, check_interrupt))
-                if held_out is not None:
-                    _validate(run, held_out, loss, metrics)
+                if validate is not None:
+                    validate()
                 history.seconds.append(time.perf_counter() - started)
                 run.begin_epoch()
                 for callback in run.callbacks:
@@ -126,15 +134,12 @@ def fit(
                 check_interrupt()
         except KeyboardInterrupt:
             history.stopped = f"interrupted by hand in epoch {epoch}, after {len(history.step_loss)} steps"
-    if history.diverged_at is not None:
-        warnings.warn(f"{history.stopped}; {_advice(history, optimizer)}", DivergenceWarning, stacklevel=2)
-    return history
 
 
-def _advice(history: History, optimizer: Optimizer) -> str:
-    if history.diverged_at == 0:
+def _advice(run: Run) -> str:
+    if run.history.diverged_at == 0:
         return "nothing was learned yet, so look at the loss function and at the size of the numbers in the data"
-    return f"try a learning rate below {optimizer.lr:g}"
+    return f"try a learning rate below {run.optimizer.lr:g}"
 
 
 @dataclass

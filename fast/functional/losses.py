@@ -106,11 +106,11 @@ def _class_loss(
 ) -> Tensor:
     """Run a kernel that takes scores (N, C) and the number of each row's class."""
     checks.class_labels(rule.symbol, scores, labels, ())
-    grad = np.empty(scores.shape, scores.data.dtype)
-    weights = _weights(rule, scores, sample_weight), _weights(rule, scores, weight, of_classes=True)
-    loss, known = kernel(
-        np.ascontiguousarray(scores.data), np.ascontiguousarray(labels.data), grad, *weights, *settings
-    )
+    checks.loss_weights(rule.symbol, scores, weight, sample_weight)
+    numbers, classes = np.ascontiguousarray(scores.data), np.ascontiguousarray(labels.data)
+    grad = np.empty(numbers.shape, numbers.dtype)
+    weights = _array(sample_weight, numbers.dtype), _array(weight, numbers.dtype)
+    loss, known = kernel(numbers, classes, grad, *weights, *settings)
     if not known:
         checks.class_labels(rule.symbol, scores, labels, labels.tolist())
     return record(rule, np.array(loss, grad.dtype), (scores,), saved=grad)
@@ -120,12 +120,9 @@ def _class_loss(
 _EVEN = {np.dtype(name): np.empty(0, name) for name in (float32, float64)}
 
 
-def _weights(rule: Rule, scores: Tensor, weight: Tensor | None, of_classes: bool = False) -> np.ndarray:
-    """Weights of the samples, or of the classes, in the type of the scores."""
-    if weight is None:
-        return _EVEN[scores.data.dtype]
-    checks.loss_weights(rule.symbol, scores, *((weight, None) if of_classes else (None, weight)))
-    return np.ascontiguousarray(weight.data, scores.data.dtype)
+def _array(weight: Tensor | None, dtype: np.dtype) -> np.ndarray:
+    """Weights as kernels take them."""
+    return _EVEN[dtype] if weight is None else np.ascontiguousarray(weight.data, dtype)
 
 
 def l1_penalty(parameters: Sequence[Tensor]) -> Tensor:
@@ -169,7 +166,8 @@ def _loss(
         raise ValueError(f"{rule.symbol}: the target requires a gradient; give target.detach()")
     numbers = prediction.data
     grad = np.empty(numbers.shape, numbers.dtype)
-    weights = _weights(rule, prediction, sample_weight)
+    checks.loss_weights(rule.symbol, prediction, None, sample_weight)
+    weights = _array(sample_weight, numbers.dtype)
     if weights.size not in (0, numbers.size):
         weights = np.repeat(weights, numbers.size // weights.size)
     wanted = target.data.astype(numbers.dtype, copy=False).ravel()
