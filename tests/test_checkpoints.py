@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from test_twins import OPTIMIZERS
 
 import fast
@@ -32,6 +32,12 @@ def train(epochs, *, model=None, optimizer=nn.Adam, callbacks=lambda optimizer: 
     history = nn.fit(model, (X, Y), nn.mse_loss, made, epochs, callbacks=callbacks(made), **settings)
     weights = b"".join(array.tobytes() for array in model.state_dict().values())
     return weights, history.step_loss, history.loss, history.validation_loss
+
+
+@pytest.fixture
+def path(tmp_path):
+    train(2, callbacks=lambda _: [nn.Checkpoint(tmp_path / "run.safetensors")])
+    return tmp_path / "run.safetensors"
 
 
 @pytest.mark.parametrize("engine", [micro, fast])
@@ -133,12 +139,28 @@ def test_a_file_every_so_often(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
 
+def test_a_file_that_could_not_be_written_leaves_the_one_before(path, monkeypatch):
+    def full_disk(arrays, path, metadata):
+        Path(path).write_bytes(b"half of a fi")
+        raise OSError("no space left")
+
+    before = path.read_bytes()
+    monkeypatch.setattr(nn.checkpoints, "save_file", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        train(1, callbacks=lambda _: [nn.Checkpoint(path)])
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
 def test_divergence_leaves_the_last_good_file(tmp_path):
     path = tmp_path / "run.safetensors"
     model = small()
     sgd = nn.SGD(model.parameters(), lr=1e4)
     with pytest.warns(nn.DivergenceWarning):
         history = nn.fit(model, (X, Y), nn.mse_loss, sgd, 50, callbacks=[nn.Checkpoint(path)])
+    kept = load_file(path)
+    assert len(kept["history.loss"]) == len(history.loss) - 1
+    assert all(np.isfinite(array).all() for array in kept.values())
     good = small()
     with pytest.warns(nn.DivergenceWarning):
         again = nn.fit(good, (X, Y), nn.mse_loss, nn.SGD(good.parameters(), lr=1e4), 50, resume=path)
@@ -147,12 +169,6 @@ def test_divergence_leaves_the_last_good_file(tmp_path):
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Files that are refused.
-
-
-@pytest.fixture
-def path(tmp_path):
-    train(2, callbacks=lambda _: [nn.Checkpoint(tmp_path / "run.safetensors")])
-    return tmp_path / "run.safetensors"
 
 
 def refused(path, message, *, error=ValueError, model=None, optimizer=nn.Adam, **settings):

@@ -364,6 +364,28 @@ def test_settings_that_cannot_be(make, error, message):
         make(optimizer())
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: warm_up_then_cosine(nn, o),
+        lambda o: nn.OneCycleLR(o, 0.5, 20),
+        lambda o: nn.ReduceLROnPlateau(o, patience=1, cooldown=1),
+    ],
+)
+def test_a_schedule_goes_on_from_its_state(make):
+    first, second = make(optimizer(nn.Adam)), make(optimizer(nn.Adam))
+    for _ in range(7):
+        first.step(1.0)
+    second.optimizer.load_state_dict(first.optimizer.state_dict())
+    second.load_state_dict(first.state_dict())
+    assert second.last_lr == first.last_lr
+    assert second.optimizer.settings == first.optimizer.settings
+    for _ in range(7):
+        first.step(1.0)
+        second.step(1.0)
+        assert second.optimizer.lr == first.optimizer.lr
+
+
 def test_a_refused_schedule_leaves_the_optimizer_as_it_was():
     sgd, adagrad = optimizer(), optimizer(nn.Adagrad)
     for refused in (lambda: nn.LinearLR(sgd, end_factor=2), lambda: nn.OneCycleLR(adagrad, 0.5, 9)):

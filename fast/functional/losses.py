@@ -56,7 +56,7 @@ def binary_cross_entropy_with_logits(
     pos_weight: how much the part of positive targets counts, of a shape that stretches to the prediction's, such as
         (C,) or (); 1 unless given. Then it is the mean of (1 - t) * x + (1 + (pos_weight - 1) * t) * softplus(-x).
     """
-    counts = _EVEN[prediction.data.dtype]
+    counts = np.empty(0, prediction.data.dtype)
     if pos_weight is not None:
         checks.positive_weights(_BCE_LOGITS.symbol, prediction, pos_weight)
         counts = np.broadcast_to(pos_weight.data.astype(prediction.dtype), prediction.shape).ravel()
