@@ -34,8 +34,8 @@ class Checkpoint(Callback):
     The last epoch is kept in any case. A new file takes the place of the one before when it is whole, so that there is
     a good one at any moment. A run that has diverged writes none: the last one is from before.
 
-    The file holds the learning rate and the other settings of the optimizer and of schedules, which in a run that is
-    resumed take the place of those given.
+    The file holds the learning rate and the other settings of the optimizer too, and the rate from which schedules
+    count: in a run that is resumed they take the place of those given.
     """
 
     def __init__(self, path: str | Path, every: int = 1, unit: str = "epoch") -> None:
