@@ -27,7 +27,7 @@ class History:
     seconds: the duration of every epoch, validation included.
     best_epoch: the epoch, counted from 1, that `nn.EarlyStopping` found best; None without it.
     diverged_at: the step, counted from 0, whose loss was infinite or not a number; None if there was none. It is the
-        last one in `step_loss`, and the parameters are those that led to it (unless `nn.EarlyStopping` restored others).
+        last one in `step_loss`, and the parameters are those that led to it, unless `nn.EarlyStopping` restored others.
     stopped: why training ended before its last epoch, in words; empty if it did not.
     """
 

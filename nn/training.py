@@ -161,11 +161,13 @@ def _train_step(run: Run, parts: Iterable[tuple[list[Tensor], float]], goal: _Go
         prediction = run.model(inputs)  # forward
         error = goal.loss(prediction, *wanted)  # loss
         arguments.check_error("fit", error)
-        step_loss += share * error.item()
+        number = error.item()
+        step_loss += share * number
         if goal.penalty is not None:
             error = error + goal.penalty()
-        if not math.isfinite(error.item()):
-            return error.item()
+            number = error.item()
+        if not math.isfinite(number):
+            return number
         error.backward(share)  # backward
     for callback in run.callbacks:
         callback.on_backward_end(run)
