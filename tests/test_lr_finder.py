@@ -45,9 +45,12 @@ def assert_same(before, after):
 
 
 class Trouble(nn.Callback):
+    def __init__(self, error):
+        self.error = error
+
     def on_step_end(self, run):
         if len(run.history.step_loss) == 5:
-            raise KeyboardInterrupt
+            raise self.error
 
 
 def test_model_and_optimizer_are_what_they_were(engine):
@@ -57,8 +60,14 @@ def test_model_and_optimizer_are_what_they_were(engine):
     result = nn.lr_find(model, (X, Y), nn.mse_loss, optimizer, steps=8, batch_size=5)
     assert len(result.losses) == 8
     assert_same(before, everything(model, optimizer))
-    with pytest.raises(KeyboardInterrupt):
-        nn.lr_find(model, (X, Y), nn.mse_loss, optimizer, steps=8, batch_size=5, callbacks=[Trouble()])
+    with pytest.raises(OSError, match="no more disk"):
+        trouble = Trouble(OSError("no more disk"))
+        nn.lr_find(model, (X, Y), nn.mse_loss, optimizer, steps=8, batch_size=5, callbacks=[trouble])
+    assert_same(before, everything(model, optimizer))
+    trouble = Trouble(KeyboardInterrupt())
+    result = nn.lr_find(model, (X, Y), nn.mse_loss, optimizer, steps=8, batch_size=5, callbacks=[trouble])
+    assert len(result.losses) == 5
+    assert "interrupted by hand" in result.stopped
     assert_same(before, everything(model, optimizer))
 
 
