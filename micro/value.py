@@ -62,8 +62,6 @@ class Value(Vocabulary):
     #: A Value is a tensor without dimensions.
     shape: tuple[int, ...] = ()
     dtype = float64
-    #: Every Value takes part in `backward`.
-    requires_grad = True
 
     def __init__(self, data: float, label: str = "") -> None:
         if not isinstance(data, Real):
@@ -136,6 +134,15 @@ class Value(Vocabulary):
         self.grad = 0.0
 
     @property
+    def requires_grad(self) -> bool:
+        """Whether its gradient is wanted. Set to False, as for a parameter that is not trained, it is a `Constant`."""
+        return not self.constant
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        self.__class__ = Value if wanted else Constant
+
+    @property
     def values(self) -> Value:
         """The element of a tensor without dimensions: this one."""
         return self
@@ -171,11 +178,13 @@ class Value(Vocabulary):
 
 
 class Constant(Value):
-    """A plain number that stood in an expression, as 2 in `2 * x`. Drawings show it, but nobody wants its gradient."""
+    """A plain number that stood in an expression, as 2 in `2 * x`. Drawings show it, but nobody wants its gradient.
+
+    (It takes part in `backward` all the same: to leave it out would cost every edge a question.)
+    """
 
     __slots__ = ()
     constant = True
-    requires_grad = False
 
 
 def topological_order(roots: Iterable[Any]) -> list[Any]:

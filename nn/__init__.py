@@ -19,6 +19,7 @@ from nn.engine import Engine
 from nn.hints import NN
 from nn.history import History, Run
 from nn.landscape import bowl, descend, loss_plane, path_directions, random_directions, rosenbrock
+from nn.loading import LoadReport
 from nn.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -106,6 +107,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LinearLR",
+    "LoadReport",
     "MaxPool2d",
     "Module",
     "ModuleList",

@@ -50,14 +50,22 @@ def check_loss_function(name: str, loss: Any) -> None:
 
 
 def check_optimizer(name: str, optimizer: Any, model: Module) -> None:
-    """An optimizer of the parameters of `model`."""
+    """An optimizer that moves parameters of `model` as it is now, and may move them."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
             f"{name}: optimizer={optimizer!r:.80}; give one that was made, as in nn.SGD(model.parameters())"
         )
-    mine = {id(parameter) for parameter in model.parameters()}
-    if mine and not any(id(parameter) in mine for parameter in optimizer.parameters):
+    mine, held = [{id(parameter) for parameter in owner} for owner in (model.parameters(), optimizer.parameters)]
+    if mine and not mine & held:
         raise ValueError(f"{name}: the optimizer holds parameters of another model; make it with model.parameters()")
+    left_out = [word for word, p in model.named_parameters() if p.requires_grad and id(p) not in held]
+    if left_out and held - mine:
+        raise ValueError(
+            f"{name}: the optimizer does not hold {left_out[0]}, but parameters that the model does not have; "
+            "where a layer was replaced, make the optimizer afterwards, with model.parameters()"
+        )
+    if mine and not any(parameter.requires_grad for parameter in optimizer.parameters):
+        raise ValueError(f"{name}: all parameters are frozen, so there is nothing to train; see unfreeze()")
 
 
 def check_callbacks(name: str, callbacks: Any) -> None:

@@ -35,9 +35,8 @@ NN: dict[str, str] = {
 MODULE: dict[str, str] = {
     **dict.fromkeys(("to", "float", "double", "half"), "give dtype= to the layers when they are made"),
     **dict.fromkeys(("cuda", "cpu", "device"), _ONE_DEVICE),
-    **dict.fromkeys(("children", "named_children", "named_modules"), "use modules()"),
+    "children": "use named_children()",
     "apply": "go through modules() or parameters()",
-    "requires_grad_": "set parameter.requires_grad for each of parameters()",
     "fit": "use nn.fit(model, data, loss, optimizer, epochs)",
     "predict": "use nn.predict(model, x)",
     "compile": "the fast engine is compiled already",

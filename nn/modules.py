@@ -17,6 +17,7 @@ import numpy as np
 from nn.data import check_count, generator
 from nn.engine import Engine, Tensor, check_engine, check_tensor, is_tensor
 from nn.hints import MODULE, missing
+from nn.loading import LoadReport, compare
 
 #: A seed, or a generator that goes on where the layer before has stopped.
 Seed = int | np.random.Generator
@@ -29,9 +30,11 @@ class Module:
     unless it was computed from others.
 
     training: whether the module is being trained; `train()` and `eval()` set it, here and in all modules inside.
+    frozen: whether it stays in evaluation, whatever `train()` says; `freeze()` and `unfreeze()` set it.
     """
 
     training: bool
+    frozen: bool
     _parameters: list[str]
     _buffers: list[str]
     _modules: dict[str, Module]
@@ -47,7 +50,7 @@ class Module:
             cls.__init__ = mine  # type: ignore[method-assign]
 
     def __init__(self) -> None:
-        vars(self).update(training=True, _parameters=[], _buffers=[], _modules={})
+        vars(self).update(training=True, frozen=False, _parameters=[], _buffers=[], _modules={})
 
     def __setattr__(self, name: str, value: Any) -> None:
         known = [*self._parameters, *self._buffers]
@@ -69,6 +72,13 @@ class Module:
                 self._parameters.append(name)
                 value.label = value.label or name
         super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self._modules.pop(name, None)
+        for names in (self._parameters, self._buffers):
+            if name in names:
+                names.remove(name)
 
     if not TYPE_CHECKING:  # which is to find names that do not exist
 
@@ -147,10 +157,21 @@ class Module:
         return [parameter for _, parameter in self.named_parameters()]
 
     def modules(self) -> Iterator[Module]:
-        """This module, and all modules inside it."""
-        yield self
-        for module in self._modules.values():
-            yield from module.modules()
+        """This module, and all modules inside it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """This module, whose name is `""`, and all modules inside it, such as `0.norm`, each once."""
+        return _each_once(self._all_modules(""))
+
+    def _all_modules(self, name: str) -> Iterator[tuple[str, Module]]:
+        yield name, self
+        for child, module in self._modules.items():
+            yield from module._all_modules(f"{name}.{child}" if name else child)
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly inside this one, with their names."""
+        return _each_once(self._modules.items())
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -158,8 +179,8 @@ class Module:
             parameter.zero_grad()
 
     def train(self, mode: bool = True) -> Module:
-        """Switch to training (or, with False, to evaluation); returns the module."""
-        self.training = mode
+        """Switch to training (or, with False, to evaluation), apart from what is frozen; returns the module."""
+        self.training = mode and not self.frozen
         for module in self._modules.values():
             module.train(mode)
         return self
@@ -167,6 +188,36 @@ class Module:
     def eval(self) -> Module:
         """Switch to evaluation; returns the module."""
         return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
+        """Say of all parameters whether they are trained; returns the module.
+
+        Those that are not keep their numbers bit for bit, whatever the optimizer's momentum and weight decay: it skips
+        them. `fast` does not compute their gradients, nor pass through layers below which nothing is trained; in
+        `micro`, where every Value takes part in `backward`, the gradients are there to be looked at. A batch norm's
+        running means are no parameters and go on changing in training: see `freeze`.
+        """
+        for parameter in self.parameters():
+            if parameter.requires_grad != requires_grad:
+                parameter.requires_grad = requires_grad
+                parameter.zero_grad()  # an optimizer would still follow the last one
+        return self
+
+    def freeze(self) -> Module:
+        """Leave the module as it is from here on, as what another task has taught it; returns the module.
+
+        Its parameters are not trained (see `requires_grad_`), and it stays in evaluation, also while the model that it
+        is part of is trained: batch norm uses and keeps its running means, and dropout drops nothing.
+        """
+        for module in self.modules():
+            module.frozen = True
+        return self.requires_grad_(False).eval()
+
+    def unfreeze(self) -> Module:
+        """Undo `freeze`: all parameters are trained, and the next `train()`, as `fit` calls it, reaches the module."""
+        for module in self.modules():
+            module.frozen = False
+        return self.requires_grad_(True)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """A copy of every parameter and every buffer as an array, by name."""
@@ -185,42 +236,36 @@ class Module:
     def _state(self) -> dict[str, Tensor]:
         return dict([*self.named_parameters(), *self.named_buffers()])
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadReport:
         """Take over the parameters and buffers in `state`, arrays or tensors by name, from whichever engine.
 
-        Raises ValueError, and changes nothing, where names or shapes differ from the module's, or where a number is
-        not whole that must be.
+        strict: True unless given: ValueError, and nothing is changed, where names or shapes differ from the module's,
+            or where a number is not whole that must be. False takes over what fits and leaves the rest as it is, such
+            as a new last layer; ValueError only where nothing fits.
+
+        Returns what was loaded and what was not; print it. (PyTorch's `strict=False` refuses other shapes.)
         """
         mine = self._state()
         arrays = {name: np.asarray(array) for name, array in state.items()}
-        problems = [f"{name} is missing" for name in mine if name not in arrays]
-        problems += [f"{name} is unknown" for name in arrays if name not in mine]
-        problems += [
-            f"{name} has shape {arrays[name].shape}, needed is {tensor.shape}"
-            for name, tensor in mine.items()
-            if name in arrays and arrays[name].shape != tensor.shape
-        ]
-        for name, array in arrays.items():
-            whole = name in mine and mine[name].dtype == "int64"
-            if array.dtype.kind not in ("iu" if whole else "iuf"):
-                problems.append(f"{name} holds {array.dtype}{', needed is int64' if whole else ''}")
-        if problems:
-            raise ValueError(f"load_state_dict: {'; '.join(problems)}; nothing was loaded")
-        for name, tensor in mine.items():
-            tensor.copy_(arrays[name])
+        report = compare(mine, arrays)
+        if report.problems and (strict or not report.loaded):
+            raise ValueError(f"load_state_dict: {'; '.join(report.problems)}; nothing was loaded")
+        for name in report.loaded:
+            mine[name].copy_(arrays[name])
+        return report
 
 
 #: What a function is made of: the arguments of `FunctionType`.
 _PARTS = ("code", "globals", "name", "defaults", "closure")
 
 
-def _each_once(named: Iterable[tuple[str, Tensor | None]]) -> Iterator[tuple[str, Tensor]]:
+def _each_once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     """Those that exist, each under its first name."""
     seen: set[int] = set()
-    for name, tensor in named:
-        if tensor is not None and id(tensor) not in seen:
-            seen.add(id(tensor))
-            yield name, tensor
+    for name, thing in named:
+        if thing is not None and id(thing) not in seen:
+            seen.add(id(thing))
+            yield name, thing
 
 
 def first_parameter(model: Module) -> Tensor:
@@ -372,22 +417,58 @@ class _Numbered(Module):
     def __getitem__(self, index: int | slice) -> Module | list[Module]:
         return list(self)[index]
 
+    def __setitem__(self, index: int | slice, new: Any) -> None:
+        """Replace a module by another, or several by others, which need not be as many; the rest is numbered anew."""
+        modules: list[Any] = list(self)
+        try:
+            modules[index] = list(new) if isinstance(index, slice) else new
+        except IndexError:
+            raise self._no_such(index) from None
+        self._become(modules)
+
+    def __delitem__(self, index: int | slice) -> None:
+        """Take a module out, or several; those behind move up."""
+        modules = list(self)
+        try:
+            del modules[index]
+        except IndexError:
+            raise self._no_such(index) from None
+        self._become(modules)
+
     def append(self, module: Module) -> None:
         """Put `module` at the end."""
+        self._check(len(self), module)
+        setattr(self, str(len(self)), module)
+
+    def _become(self, modules: list[Any]) -> None:
+        """Hold these modules, whose names are their numbers."""
+        for number, module in enumerate(modules):
+            self._check(number, module)
+        for name in list(self._modules):
+            delattr(self, name)
+        for module in modules:
+            self.append(module)
+
+    def _no_such(self, index: Any) -> IndexError:
+        return IndexError(f"{type(self).__name__}: there is no module {index}; there are {len(self)}, from 0")
+
+    def _check(self, number: int, module: Any) -> None:
+        """What is to be module `number` is a Module."""
         if not isinstance(module, Module):
-            name, number, advice = type(self).__name__, len(self), ""
+            advice = ""
             if isinstance(module, type) and issubclass(module, Module):
                 advice = f"; make one: {module.__name__}(...)"
             elif isinstance(module, list | tuple):
                 advice = "; give the modules one by one: Sequential(*modules)"
-            raise TypeError(f"{name}: argument {number} is {module!r:.80}, not a Module{advice}")
-        setattr(self, str(len(self)), module)
+            raise TypeError(f"{type(self).__name__}: argument {number} is {module!r:.80}, not a Module{advice}")
 
 
 class Sequential(_Numbered):
     """Modules one after another; their names are their numbers, from `0`.
 
     `model[0]` is the first of them, `model[:2]` a Sequential of the first two; `len` and `for` know them too.
+    `model[-1] = nn.Linear(...)` replaces the last one, and `del model[-1]` takes it out. An optimizer that was made
+    before does not know the new parameters: make another.
     """
 
     def __init__(self, *modules: Module) -> None:
@@ -408,7 +489,7 @@ class Sequential(_Numbered):
 class ModuleList(_Numbered):
     """A list of modules, whose parameters are found: `forward` of the module that has it says what they do.
 
-    Indices, slices, `len`, `for` and `append` are those of a list.
+    Indices, slices, also to assign to or to delete, `len`, `for` and `append` are those of a list.
     """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
