@@ -2,8 +2,11 @@
 
 Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answers, `lr_find` looks for a
 learning rate, `diagnose` reads a loss curve, `sharpness` says how curved the loss is.
+Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answers, `evaluate` measures,
+`diagnose` reads a loss curve; `nn.sklearn` has estimators for scikit-learn.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nn import init
@@ -16,6 +19,7 @@ from nn.diagnosis import Verdict, diagnose, diagnose_sweep, final_loss
 from nn.dropout import Dropout
 from nn.embedding import Embedding
 from nn.engine import Engine
+from nn.evaluation import evaluate, predict_classes
 from nn.hints import NN
 from nn.history import History, Run
 from nn.landscape import bowl, descend, loss_plane, path_directions, random_directions, rosenbrock
@@ -146,6 +150,7 @@ __all__ = [
     "descend",
     "diagnose",
     "diagnose_sweep",
+    "evaluate",
     "final_loss",
     "fit",
     "hinge_loss",
@@ -161,6 +166,7 @@ __all__ = [
     "nll_loss",
     "path_directions",
     "predict",
+    "predict_classes",
     "predictors",
     "random_directions",
     "record_activations",
@@ -172,6 +178,8 @@ __all__ = [
 if not TYPE_CHECKING:  # which is to find names that do not exist
 
     def __getattr__(name: str) -> Any:
+        if name == "sklearn":  # not before somebody asks: scikit-learn takes a second to import
+            return import_module("nn.sklearn")
         if name in NN:
             raise AttributeError(f"nn has no {name!r}; {NN[name]}")
         raise AttributeError(f"module 'nn' has no attribute {name!r}", name=name)
