@@ -48,7 +48,7 @@ TENSOR: dict[str, str] = {
     "subtract": "use a - b",
     "is_leaf": "a leaf has no .parents",
     "grad_fn": "use .op, the operation that made it, and .parents",
-    "requires_grad_": "use engine.tensor(x, requires_grad=True)",
+    "requires_grad_": "set x.requires_grad",
     "detach_": "use x = x.detach()",
     "zero_": "within engine.no_grad() use x[...] = 0",
     "fill_": "within engine.no_grad() use x[...] = number",

@@ -478,7 +478,12 @@ class Sequential(_Numbered):
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)
-        return Sequential(*found) if isinstance(found, list) else found
+        if not isinstance(found, list):
+            return found
+        part = Sequential()
+        for number, module in enumerate(found):  # not by setattr: the parameters keep their labels, those of the whole
+            part._modules[str(number)] = vars(part)[str(number)] = module
+        return part
 
     def forward(self, x: Tensor) -> Tensor:
         for module in self:

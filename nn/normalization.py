@@ -84,7 +84,8 @@ class BatchNorm1d(_BatchNorm):
     """(x - mean) / sqrt(variance + eps) * weight + bias for each channel of x (N, C) or (N, C, L).
 
     In training, mean and variance are those of the batch; in evaluation, running means of those that training saw
-    (Ioffe and Szegedy 2015). A batch in training needs more than one value for each channel.
+    (Ioffe and Szegedy 2015). A batch in training needs more than one value for each channel. After `freeze()` it stays
+    in evaluation; `requires_grad_(False)` alone does not stop the running means.
 
     num_features: C, the number of channels.
     eps: added to the variance, 1e-5 unless given.

@@ -91,15 +91,8 @@ class _Net(BaseEstimator):
         self.loss_curve_ = []
 
     def _train(self, x: np.ndarray, y: np.ndarray, loss: Callable[..., Any], epochs: int) -> None:
-        self.history_ = fit(
-            self.model_,
-            (x, y),
-            loss,
-            self._optimizer,
-            epochs,
-            self.batch_size,
-            seed=self._random,  # type: ignore[arg-type]
-        )
+        seed = int(self._random.integers(2**31))
+        self.history_ = fit(self.model_, (x, y), loss, self._optimizer, epochs, self.batch_size, seed=seed)
         self.loss_curve_ += self.history_.loss
 
     def _answers(self, x: Any) -> np.ndarray:

@@ -140,6 +140,14 @@ def test_partial_fit_learns_in_portions():
         model.partial_fit(X[:2], y[:2], classes=[0, 1, 2, 3])
 
 
+def test_partial_fit_knows_the_classes_that_are_not_in_a_portion():
+    X, y = IRIS
+    model = NetClassifier(lr=0.01)
+    for _ in range(20):
+        model.partial_fit(X[y == 2], y[y == 2], classes=[0, 1, 2])
+    assert set(model.predict(X[y == 2])) == {2}
+
+
 def test_partial_fit_of_a_regressor():
     X = np.linspace(-1, 1, 64).reshape(-1, 1)
     y = np.sin(2 * X[:, 0])

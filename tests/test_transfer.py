@@ -73,7 +73,8 @@ def test_an_optimizer_that_remembers_a_parameter_leaves_it_where_it_is_once_froz
 
 def test_frozen_layers_are_in_evaluation_while_the_model_is_trained(engine):
     model = network(engine)
-    model[1:4].freeze()
+    assert not model[1:4].freeze().training
+    assert [module.training for module in model] == [True, False, False, False, True]
     model.train()
     assert [module.training for module in model] == [True, False, False, False, True]
     assert [module.frozen for module in model] == [False, True, True, True, False]
@@ -268,6 +269,13 @@ def test_an_optimizer_from_before_a_replacement_is_refused(engine):
         nn.fit(model, (X, LABELS), nn.cross_entropy, optimizer, 1)
     only_head = nn.SGD(model[-1].parameters(), lr=0.1)  # less than all is a choice
     nn.fit(model, (X, LABELS), nn.cross_entropy, only_head, 1)
+
+
+def test_a_slice_leaves_the_labels_as_they_are(engine):
+    model = network(engine)
+    assert len(model[1:].parameters()) == 4
+    assert [name for name, _ in model[1:].named_parameters()] == ["0.weight", "0.bias", "3.weight", "3.bias"]
+    assert model[4].weight.label == "4.weight"
 
 
 # ----------------------------------------------------------------------------------------------------------------------
