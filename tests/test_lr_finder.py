@@ -60,8 +60,8 @@ def test_model_and_optimizer_are_what_they_were(engine):
     result = nn.lr_find(model, (X, Y), nn.mse_loss, optimizer, steps=8, batch_size=5)
     assert len(result.losses) == 8
     assert_same(before, everything(model, optimizer))
+    trouble = Trouble(OSError("no more disk"))
     with pytest.raises(OSError, match="no more disk"):
-        trouble = Trouble(OSError("no more disk"))
         nn.lr_find(model, (X, Y), nn.mse_loss, optimizer, steps=8, batch_size=5, callbacks=[trouble])
     assert_same(before, everything(model, optimizer))
     trouble = Trouble(KeyboardInterrupt())
