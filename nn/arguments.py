@@ -76,14 +76,17 @@ def check_callbacks(name: str, callbacks: Any) -> None:
         raise TypeError(f"{name}: callbacks={callbacks!r:.80}; give a list of nn.Callback, such as [nn.Progress()]")
 
 
-def check_metrics(metrics: Any, validation: Any) -> None:
-    """Functions by name, and data on which they can be computed."""
-    if not isinstance(metrics, Mapping) or not all(callable(metric) for metric in metrics.values()):
-        raise TypeError(
-            f'fit: metrics={metrics!r:.80}; give functions of (y_true, y_pred) by name, as in {{"mae": mae}}'
-        )
+def check_metrics(metrics: Mapping[str, Any], validation: Any) -> None:
+    """Data on which they can be computed."""
     if metrics and validation is None:
         raise ValueError(f"fit: metrics={list(metrics)} are computed on the validation data; give validation=(X, y)")
+
+
+def check_number(name: str, number: Any) -> float:
+    """What a metric gave, a single number."""
+    if isinstance(number, float):
+        return number
+    raise TypeError(f"fit: the metric {name} gave an array; give one of a single number, and ask nn.evaluate for this")
 
 
 def check_penalty(penalty: Any) -> None:

@@ -22,6 +22,7 @@ from nn.data import Data, batches, check_batch_size, check_count, check_numbers,
 from nn.engine import Engine, Tensor
 from nn.history import History, Run
 from nn.interrupts import between_steps
+from nn.metrics import Metric, by_name, measure
 from nn.modules import Module, first_parameter
 from nn.optim import Optimizer
 
@@ -29,8 +30,6 @@ from nn.optim import Optimizer
 Loss = Callable[..., Tensor]
 #: Parameters in, a single number out.
 Penalty = Callable[[list[Tensor]], Tensor]
-#: Targets (N, ...) and predictions (N, ...) in, a number out.
-Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -46,7 +45,7 @@ def fit(
     batch_size: int | None = None,
     *,
     validation: Data | None = None,
-    metrics: Mapping[str, Metric] | None = None,
+    metrics: Metric | Sequence[Metric] | Mapping[str, Metric] = (),
     penalty: Penalty | None = None,
     sample_weight: Any = None,
     accumulate: int = 1,
@@ -64,8 +63,8 @@ def fit(
     epochs: how often all samples are gone through.
     batch_size: samples in a batch; None, the default, takes all at once. The last batch of an epoch may be smaller.
     validation: samples and targets on which the loss is measured after each epoch.
-    metrics: functions of targets and predictions, both arrays (N, ...), by name: what they say of the validation data
-        after each epoch comes into the history. The predictions are what the model answers, such as logits.
+    metrics: what else is measured on the validation data after each epoch, as in `nn.evaluate`: "accuracy", a list of
+        such names, functions (y_true, y_pred), or either by a name of your own; each a single number.
     penalty: a function of the model's parameters whose result is added to the loss, to keep weights small:
         `lambda parameters: 1e-4 * nn.l2_penalty(parameters)`. The losses in the history are without it, so that those
         of training and validation compare.
@@ -86,8 +85,8 @@ def fit(
     that are no finite numbers raise ValueError or TypeError before anything is trained; targets that the loss does not
     take, when their batch comes; files that do not fit raise ValueError before anything is changed.
     """
-    metrics = {} if metrics is None else metrics
-    arguments.check_fit(model, loss, optimizer, callbacks, penalty, metrics, validation)
+    named = by_name("fit", metrics)
+    arguments.check_fit(model, loss, optimizer, callbacks, penalty, named, validation)
     samples = arguments.prepare("data", data, model)
     held_out = None if validation is None else arguments.prepare("validation", validation, model)
     batch_size = check_batch_size(batch_size, len(samples[0]))
@@ -108,7 +107,7 @@ def fit(
     )
     if resume is not None:
         resume_run(run, resume)
-    _train(run, samples, goal, None if held_out is None else partial(_validate, run, held_out, loss, metrics))
+    _train(run, samples, goal, None if held_out is None else partial(_validate, run, held_out, loss, named))
     if run.history.diverged_at is not None:
         warnings.warn(f"{run.history.stopped}; {_advice(run)}", DivergenceWarning, stacklevel=2)
     return run.history
@@ -217,8 +216,9 @@ def _validate(run: Run, samples: tuple[np.ndarray, ...], loss: Loss, metrics: Ma
             if metrics:
                 answers.append(np.asarray(prediction))
     run.history.validation_loss.append(total / len(x))
-    for name, metric in metrics.items():
-        run.history.metrics.setdefault(name, []).append(float(metric(y, np.concatenate(answers))))
+    if metrics:
+        for name, number in measure("fit", run.model, y, np.concatenate(answers), metrics).items():
+            run.history.metrics.setdefault(name, []).append(arguments.check_number(name, number))
 
 
 def predict(model: Module, x: Any, batch_size: int | None = None) -> np.ndarray:
