@@ -9,7 +9,7 @@ Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answ
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nn import init
+from nn import data, init
 from nn.attention import MultiheadAttention
 from nn.callbacks import Callback, ClipGradNorm, ClipGradValue, EarlyStopping, Progress, Schedule
 from nn.checkpoints import Checkpoint
@@ -147,6 +147,7 @@ __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
     "cross_entropy",
+    "data",
     "descend",
     "diagnose",
     "diagnose_sweep",

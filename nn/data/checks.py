@@ -1,8 +1,7 @@
-"""Data on its way into training: checked once, then cut into batches."""
+"""What every function asks of its data: numbers, finite, as many targets as samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from numbers import Real
 from typing import Any
 
@@ -73,10 +72,3 @@ def generator(seed: Any) -> np.random.Generator:
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:
         raise ValueError(f"seed={seed!r:.80}; give a whole number of 0 or more, or a generator ({error})") from None
-
-
-def batches(rows: int, batch_size: int, random: np.random.Generator | None = None) -> Iterator[np.ndarray]:
-    """The row numbers of one epoch, `batch_size` at a time, shuffled by `random`; the last batch may be smaller."""
-    order = np.arange(rows) if random is None else random.permutation(rows)
-    for start in range(0, rows, batch_size):
-        yield order[start : start + batch_size]
