@@ -58,6 +58,7 @@ from nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from nn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm_, clip_grad_value_
 from nn.recording import Snapshots, UpdateRatios, predictors, record_activations
 from nn.recurrent import GRU, LSTM, RNN, GRUCell, LastStep, LSTMCell, RNNCell
+from nn.saving import Saved, Scaler, load, save
 from nn.schedules import (
     CosineAnnealingLR,
     ExponentialLR,
@@ -129,6 +130,8 @@ __all__ = [
     "ReduceLROnPlateau",
     "Residual",
     "Run",
+    "Saved",
+    "Scaler",
     "Schedule",
     "Sequential",
     "SequentialLR",
@@ -160,6 +163,7 @@ __all__ = [
     "l1_loss",
     "l1_penalty",
     "l2_penalty",
+    "load",
     "load_weights",
     "loss_plane",
     "lr_find",
@@ -172,6 +176,7 @@ __all__ = [
     "random_directions",
     "record_activations",
     "rosenbrock",
+    "save",
     "save_weights",
     "sharpness",
 ]

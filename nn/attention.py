@@ -51,6 +51,7 @@ class MultiheadAttention(Module):
         self.num_heads = check_count("MultiheadAttention: num_heads", num_heads)
         if embed_dim % num_heads:
             raise ValueError(f"MultiheadAttention: embed_dim={embed_dim} does not divide into num_heads={num_heads}")
+        self.bias = bias
         random = generator(seed)
         bound = math.sqrt(6 / (4 * embed_dim))
         self._begin("in_proj_weight", random.uniform(-bound, bound, (3 * embed_dim, embed_dim)), engine, dtype)
@@ -62,7 +63,7 @@ class MultiheadAttention(Module):
             self.out_proj.bias.copy_(np.zeros(embed_dim))
 
     def extra_repr(self) -> str:
-        return f"{self.embed_dim}, {self.num_heads}{'' if self.in_proj_bias is not None else ', bias=False'}"
+        return f"{self.embed_dim}, {self.num_heads}{'' if self.bias else ', bias=False'}"
 
     def forward(
         self,
