@@ -16,6 +16,7 @@ from nn.checkpoints import Checkpoint
 from nn.convolution import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, Flatten, MaxPool2d, Residual
 from nn.curvature import RecordSharpness, sharpness
 from nn.diagnosis import Verdict, diagnose, diagnose_sweep, final_loss
+from nn.drift import Drift, monitor
 from nn.dropout import Dropout
 from nn.embedding import Embedding
 from nn.engine import Engine
@@ -96,6 +97,7 @@ __all__ = [
     "Conv2d",
     "CosineAnnealingLR",
     "DivergenceWarning",
+    "Drift",
     "Dropout",
     "EarlyStopping",
     "Embedding",
@@ -167,6 +169,7 @@ __all__ = [
     "load_weights",
     "loss_plane",
     "lr_find",
+    "monitor",
     "mse_loss",
     "nll_loss",
     "path_directions",
