@@ -56,6 +56,7 @@ from nn.modules import (
     Tanh,
 )
 from nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
+from nn.onnx import export_onnx
 from nn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm_, clip_grad_value_
 from nn.recording import Snapshots, UpdateRatios, predictors, record_activations
 from nn.recurrent import GRU, LSTM, RNN, GRUCell, LastStep, LSTMCell, RNNCell
@@ -158,6 +159,7 @@ __all__ = [
     "diagnose_sweep",
     "evaluate",
     "final_loss",
+    "export_onnx",
     "fit",
     "hinge_loss",
     "huber_loss",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nn.engine import Engine, is_tensor
-from nn.modules import Module, _Numbered
+from nn.modules import Module, Sequential, _Numbered
 
 #: Arguments that say how to begin, and are chosen anew when a layer is made again.
 ANEW = ("self", "engine", "seed", "dtype")
@@ -36,6 +36,11 @@ def check_layers(name: str, model: Any, advice: str) -> None:
     for module in model.modules():
         if known.get(type(module).__name__) is not type(module):
             raise TypeError(f"{name}: {type(module).__name__} is a module of your own; {advice}")
+
+
+def last_layer(model: Module) -> Module:
+    """The module whose output is the model's, as far as `Sequential` tells."""
+    return last_layer(model[-1]) if isinstance(model, Sequential) and len(model) else model
 
 
 def describe(module: Module) -> dict[str, Any]:

@@ -18,11 +18,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from nn.architecture import check_layers, describe, rebuild
+from nn.architecture import check_layers, describe, last_layer, rebuild
 from nn.data import check_numbers, generator
 from nn.engine import Engine, check_engine
 from nn.files import full_path, written_whole
-from nn.modules import Module, Sequential, Sigmoid, Softmax, first_parameter
+from nn.modules import Module, Sigmoid, Softmax, first_parameter
 from nn.training import predict
 
 #: What the format is called in the file, and its version: to be raised when older programs would misread it.
@@ -81,7 +81,7 @@ class Saved:
         """
         if self.classes is None:
             raise ValueError("there are no classes; name them when the model is saved: nn.save(..., classes=[...])")
-        outputs, last = self.predict(x, batch_size), _last(self.model)
+        outputs, last = self.predict(x, batch_size), last_layer(self.model)
         if outputs.size == len(outputs) and len(self.classes) == 2:
             column = outputs.reshape(-1, 1).astype(float)
             if isinstance(last, Sigmoid):
@@ -90,10 +90,6 @@ class Saved:
         if outputs.shape[1:] != (len(self.classes),):
             raise ValueError(f"the model's answers have shape {outputs.shape}; there are {len(self.classes)} classes")
         return outputs if isinstance(last, Softmax) else _softmax(outputs.astype(float))
-
-
-def _last(model: Module) -> Module:
-    return _last(model[-1]) if isinstance(model, Sequential) and len(model) else model
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
