@@ -1,7 +1,5 @@
 """What is exported to ONNX gives the same numbers in onnxruntime."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -127,9 +125,3 @@ def test_what_cannot_be_exported(tmp_path, model, x, word):
         nn.export_onnx(model, tmp_path / "model.onnx", x)
     assert word in str(caught.value)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_without_the_package(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ImportError, match=r"twograd\[onnx\]"):
-        nn.export_onnx(LINEAR, tmp_path / "model.onnx", ROWS)

@@ -311,6 +311,12 @@ def test_forged_descriptions_are_refused(tmp_path, change, word):
     refuses(lambda: nn.load(path, engine=fast), ValueError, "load:", str(path), word)
 
 
+def test_an_export_without_the_package_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    model = nn.MLP([4, 2], engine=fast)
+    refuses(lambda: nn.export_onnx(model, tmp_path / "model.onnx", ROWS), ImportError, "twograd[onnx]")
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # python -m nn predict
 
