@@ -35,6 +35,13 @@ def test_quantiles_make_the_bins_of_many_values():
     assert one(training, new, bins=4).psi == pytest.approx(by_hand)
 
 
+def test_a_number_on_an_edge_belongs_to_the_bin_above():
+    """The edges are 2, 4 and 6, so 2, 2, 2 and 3 of the nine lie in the bins."""
+    by_hand = sum((q - p) * math.log(q / p) for p, q in zip((2 / 9, 2 / 9, 3 / 9), (0.05,) * 3, strict=True))
+    drift = one(np.arange(9.0), np.full(10, 2.0), bins=4)
+    assert drift.psi == pytest.approx(by_hand + (1 - 2 / 9) * math.log(9 / 2))
+
+
 def test_kolmogorov_smirnov_by_hand_and_by_scipy():
     assert one([1.0, 2.0, 3.0, 4.0], [3.0, 4.0, 5.0, 6.0]).ks == 0.5
     random = np.random.default_rng(0)
