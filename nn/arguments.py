@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nn.callbacks import Callback
-from nn.data import Data, check_data, check_numbers
+from nn.data import Data, check_count, check_data, check_numbers
 from nn.modules import Module, first_parameter
 from nn.optim import Optimizer
 from nn.schedules import LRScheduler
@@ -133,3 +133,11 @@ def prepare(name: str, data: Data, model: Module) -> tuple[np.ndarray, ...]:
 def for_model(numbers: np.ndarray, model: Module) -> np.ndarray:
     """Whole numbers, such as class labels or the numbers of words, as int64; all else in the type of the parameters."""
     return numbers.astype("int64" if numbers.dtype.kind in "iu" else first_parameter(model).dtype)
+
+
+def check_feeding(augment: Any, prefetch: Any) -> None:
+    """A transform, or None, and a whole number."""
+    if augment is not None and not callable(augment):
+        raise TypeError(f"fit: augment={augment!r:.80}; give a transform, or several: nn.data.Compose([...])")
+    if prefetch != 0:
+        check_count("fit: prefetch", prefetch, ", or 0 for none")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -18,7 +18,7 @@ import numpy as np
 from nn import arguments
 from nn.callbacks import Callback
 from nn.checkpoints import Checkpoint, resume_run
-from nn.data import Data, batches, check_batch_size, check_count, check_numbers, generator
+from nn.data import Data, Transform, batches, check_batch_size, check_count, check_numbers, feed, generator
 from nn.engine import Engine, Tensor
 from nn.history import History, Run
 from nn.interrupts import between_steps
@@ -30,6 +30,8 @@ from nn.optim import Optimizer
 Loss = Callable[..., Tensor]
 #: Parameters in, a single number out.
 Penalty = Callable[[list[Tensor]], Tensor]
+#: Batches of row numbers in; the same, each with its samples, out. See `nn.data.feed`.
+Feed = Callable[..., Generator[tuple[np.ndarray, np.ndarray], None, None]]
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -51,6 +53,9 @@ def fit(
     accumulate: int = 1,
     callbacks: Sequence[Callback] = (),
     shuffle: bool = True,
+    drop_last: bool = False,
+    augment: Transform | None = None,
+    prefetch: int = 0,
     seed: int = 0,
     resume: str | Path | None = None,
 ) -> History:
@@ -76,7 +81,13 @@ def fit(
     callbacks: called around the loop, see `nn.Callback`: `nn.EarlyStopping` ends it, `nn.Checkpoint` keeps its state in
         a file, `nn.Schedule` changes the learning rate, `nn.ClipGradNorm` and `nn.ClipGradValue` cut the gradients
         between backward and update, `nn.Progress` shows how far it is. Checkpoints are called after all others.
-    shuffle, seed: whether the samples are shuffled for each epoch, and the seed of that.
+    shuffle: whether the samples are shuffled for each epoch.
+    drop_last: whether a last batch that is smaller than the others is left out (batch norm refuses a batch of one).
+    augment: alters the samples of each batch before they are trained on, differently in each epoch: a transform such as
+        `nn.data.Shift(2)`, or several in an `nn.data.Compose`.
+    prefetch: how many batches a background thread prepares while one is trained on; worth it where `augment` waits, as
+        for files; where it computes, it takes its time from the same cores (two of them gained nothing).
+    seed: of the shuffling and of `augment`; the same seed repeats the run.
     resume: the file of an `nn.Checkpoint`: all goes on from there, bit for bit as if it had never ended, and the
         history begins with what was before. Give everything else as it was; `epochs` may be larger, to train on.
 
@@ -91,6 +102,7 @@ def fit(
     held_out = None if validation is None else arguments.prepare("validation", validation, model)
     batch_size = check_batch_size(batch_size, len(samples[0]))
     check_count("accumulate", accumulate)
+    arguments.check_feeding(augment, prefetch)
     check_count("epochs", epochs)
     goal = _Goal(loss, None if penalty is None else partial(penalty, model.parameters()))
     if sample_weight is not None:
@@ -103,17 +115,32 @@ def fit(
         epochs,
         callbacks=sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint)),  # keeps what others did
         random=generator(seed) if shuffle else None,
-        settings={"samples": len(samples[0]), "batch_size": batch_size, "accumulate": accumulate, "shuffle": shuffle},
+        settings={
+            "samples": len(samples[0]),
+            "batch_size": batch_size,
+            "accumulate": accumulate,
+            "shuffle": shuffle,
+            "drop_last": drop_last,
+            "augment": None if augment is None else _child(seed),
+        },
     )
     if resume is not None:
         resume_run(run, resume)
-    _train(run, samples, goal, None if held_out is None else partial(_validate, run, held_out, loss, named))
+    fed = partial(feed, samples[0], augment=augment, ahead=prefetch)
+    _train(run, samples, fed, goal, None if held_out is None else partial(_validate, run, held_out, loss, named))
     if run.history.diverged_at is not None:
         warnings.warn(f"{run.history.stopped}; {_advice(run)}", DivergenceWarning, stacklevel=2)
     return run.history
 
 
-def _train(run: Run, samples: tuple[np.ndarray, ...], goal: _Goal, validate: Callable[[], None] | None) -> None:
+def _child(seed: int) -> int:
+    """A seed of its own that follows from `seed`; the numbers that `seed` itself gives stay as they are."""
+    return int(generator(seed).spawn(1)[0].integers(2**63))
+
+
+def _train(
+    run: Run, samples: tuple[np.ndarray, ...], fed: Feed, goal: _Goal, validate: Callable[[], None] | None
+) -> None:
     """Epoch after epoch, until all are over, or divergence, a callback or Ctrl-C ends it."""
     history, epoch = run.history, len(run.history.loss) + 1
     with ExitStack() as stack, between_steps() as check_interrupt:
@@ -123,7 +150,7 @@ def _train(run: Run, samples: tuple[np.ndarray, ...], goal: _Goal, validate: Cal
                 stack.callback(callback.on_train_end, run)  # whatever happens, it is told of the end
             while len(history.loss) < run.epochs and not history.stopped:
                 started, epoch = time.perf_counter(), len(history.loss) + 1
-                history.loss.append(_train_epoch(run, samples, goal, check_interrupt))
+                history.loss.append(_train_epoch(run, samples, fed, goal, check_interrupt))
                 if validate is not None:
                     validate()
                 history.seconds.append(time.perf_counter() - started)
@@ -175,35 +202,38 @@ def _train_step(run: Run, parts: Iterable[tuple[list[Tensor], float]], goal: _Go
 
 
 @np.errstate(over="ignore", invalid="ignore")  # an overflow on the way to divergence is reported as divergence
-def _train_epoch(run: Run, samples: tuple[np.ndarray, ...], goal: _Goal, check_interrupt: Callable[[], None]) -> float:
+def _train_epoch(
+    run: Run, samples: tuple[np.ndarray, ...], fed: Feed, goal: _Goal, check_interrupt: Callable[[], None]
+) -> float:
     """One pass over all samples, or what is left of it in a run that is resumed; the mean of their losses."""
     model, history, position = run.model.train(), run.history, run.position
-    size = run.settings["batch_size"]
-    parts = partial(_parts, samples, size, first_parameter(model).engine)
-    steps = batches(len(samples[0]), size * run.settings["accumulate"], run.random)
-    for rows in islice(steps, position.steps, None):
-        error = _train_step(run, parts(rows), goal)
-        history.step_loss.append(error)
-        position.advance(len(rows), error)
-        if not math.isfinite(error):
-            history.diverged_at = len(history.step_loss) - 1
-            history.stopped = f"diverged at step {history.diverged_at}: the loss became {error}"
-        else:
-            for callback in run.callbacks:
-                callback.on_step_end(run)
-        if history.stopped:
-            break
-        check_interrupt()
+    size, count, settings = run.settings["batch_size"], len(samples[0]), run.settings
+    parts = partial(_parts, size, first_parameter(model).engine)
+    steps = batches(count, min(count, size * settings["accumulate"]), run.random, settings["drop_last"])
+    seed = [settings["augment"] or 0, len(history.loss)]
+    with closing(fed(islice(steps, position.steps, None), seed=seed, first=position.steps)) as prepared:
+        for rows, x in prepared:
+            error = _train_step(run, parts([x, *[array[rows] for array in samples[1:]]]), goal)
+            history.step_loss.append(error)
+            position.advance(len(rows), error)
+            if not math.isfinite(error):
+                history.diverged_at = len(history.step_loss) - 1
+                history.stopped = f"diverged at step {history.diverged_at}: the loss became {error}"
+            else:
+                for callback in run.callbacks:
+                    callback.on_step_end(run)
+            if history.stopped:
+                break
+            check_interrupt()
     return position.loss / position.samples
 
 
-def _parts(
-    samples: tuple[np.ndarray, ...], size: int, engine: Engine, rows: np.ndarray
-) -> Iterator[tuple[list[Tensor], float]]:
+def _parts(size: int, engine: Engine, step: Sequence[np.ndarray]) -> Iterator[tuple[list[Tensor], float]]:
     """The batches of a step, of `size` rows each, each with its share of them."""
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        yield [engine.as_tensor(array[part]) for array in samples], len(part) / len(rows)
+    count = len(step[0])
+    for start in range(0, count, size):
+        part = [array[start : start + size] for array in step]
+        yield [engine.as_tensor(array) for array in part], len(part[0]) / count
 
 
 def _validate(run: Run, samples: tuple[np.ndarray, ...], loss: Loss, metrics: Mapping[str, Metric]) -> None:

@@ -5,6 +5,7 @@ digest of those of one that was killed so many times, and at which of its steps 
 from here, which saves them the imports; so no kernel may run on several threads.
 """
 
+import gc
 import hashlib
 import importlib
 import json
@@ -81,6 +82,8 @@ def main(engine, folder, kills):
     duration, moments = time.perf_counter() - started, random.Random(3)
     path, notes = folder / "run.safetensors", folder / "notes"
     notes.touch()
+    gc.collect()
+    gc.freeze()  # or each life might begin with a collection that copies all memory, longer than the life itself
     for life in range(kills + 1):
         child = os.fork()
         if child == 0:
