@@ -488,7 +488,8 @@ def truth_values(name: str, dtypes: Iterable[str]) -> None:
     """`& | ^` are for truth values and whole numbers."""
     for dtype in dtypes:
         if dtype not in ("bool", "int64"):
-            raise TypeError(f"{name}: a tensor of {dtype}; use truth values, as in (x > 0) {name} (x < 1)")
+            power = "; for a power write x ** 2" if name == "^" else ""
+            raise TypeError(f"{name}: a tensor of {dtype}; use truth values, as in (x > 0) {name} (x < 1){power}")
 
 
 def some_elements(name: str, shape: Shape, dim: int | None) -> None:

@@ -5,6 +5,7 @@ Python asks `__getattr__` only for names that are not there, so the hints cost n
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,6 @@ def of_engine(engine: str, kind: type) -> Callable[[str], Any]:
             raise AttributeError(f"{engine} has no {name!r}; {ENGINE[name]}")
         if not name.startswith("_") and callable(getattr(kind, name, None)):
             raise AttributeError(f"{engine} has no {name!r}; it is a method of tensors: x.{name}(...)")
-        raise AttributeError(f"module {engine!r} has no attribute {name!r}", name=name)
+        raise AttributeError(f"module {engine!r} has no attribute {name!r}", name=name, obj=sys.modules[engine])
 
     return missing

@@ -1,11 +1,12 @@
 """nn: neural networks and their training, written once for both engines.
 
-Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answers, `lr_find` looks for a
-learning rate, `diagnose` reads a loss curve, `sharpness` says how curved the loss is.
-Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answers, `evaluate` measures,
-`diagnose` reads a loss curve; `nn.sklearn` has estimators for scikit-learn.
+Layers, losses and optimizers have PyTorch's names. `fit` trains, `predict` answers, `evaluate` measures. `lr_find`
+looks for a learning rate, `diagnose` reads a loss curve, `sharpness` says how curved the loss is. `save` and `load`
+keep models in files, `nn.data` prepares what they learn from, `nn.init` says where they begin, and `nn.sklearn` has
+estimators for scikit-learn.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -193,4 +194,4 @@ if not TYPE_CHECKING:  # which is to find names that do not exist
             return import_module("nn.sklearn")
         if name in NN:
             raise AttributeError(f"nn has no {name!r}; {NN[name]}")
-        raise AttributeError(f"module 'nn' has no attribute {name!r}", name=name)
+        raise AttributeError(f"module 'nn' has no attribute {name!r}", name=name, obj=sys.modules[__name__])

@@ -89,6 +89,8 @@ def diagnose_sweep(curves: Mapping[float, Losses]) -> dict[float, Verdict]:
     and too high if it is larger. The others are judged each by its own curve, and so are those whose loss swings or
     diverged: where they happen to end says little.
     """
+    if not isinstance(curves, Mapping):
+        raise TypeError(f"diagnose_sweep: {curves!r:.80} has no learning rates; give {{0.1: losses, 0.2: losses}}")
     verdicts = {}
     for rate, losses in curves.items():
         try:

@@ -579,3 +579,20 @@ def test_pictures_that_cannot_be(tmp_path):
     refuses(lambda: viz.graph(total), ValueError, "4001 nodes")
     assert list(tmp_path.iterdir()) == []
     assert plt.get_fignums() == []  # and no figure was opened for nothing
+
+
+def test_a_power_in_another_languages_words():
+    with pytest.raises(TypeError, match=r"for a power write x \*\* 2"):
+        micro.Value(2.0) ^ 2
+
+
+def test_losses_without_their_learning_rates():
+    with pytest.raises(TypeError, match=r"diagnose_sweep: \[1, 2\] has no learning rates; give \{0.1: losses"):
+        nn.diagnose_sweep([1, 2])
+
+
+@pytest.mark.parametrize("module", [nn, micro, fast])
+def test_a_misspelt_name_carries_what_python_needs_for_its_advice(module):
+    with pytest.raises(AttributeError) as caught:
+        _ = module.no_such_name
+    assert (caught.value.name, caught.value.obj) == ("no_such_name", module)
