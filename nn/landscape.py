@@ -214,7 +214,7 @@ def loss_plane(
     if not isinstance(directions, tuple | list) or len(directions) != 2:
         raise TypeError("loss_plane: directions are no pair; give those of random_directions or path_directions")
     first, second = [_check_weights("loss_plane: a direction", direction, weights) for direction in directions]
-    xs, ys = [np.linspace(low, high, _check_resolution(resolution)) for low, high in _check_span(span)]
+    xs, ys = [np.linspace(low, high, check_resolution("loss_plane", resolution)) for low, high in _check_span(span)]
     moved = deepcopy(model).eval()
     parameters, engine = dict(moved.named_parameters()), first_parameter(moved).engine
     inputs, targets = [engine.as_tensor(array) for array in prepare("data", data, model)]
@@ -227,11 +227,11 @@ def loss_plane(
     return Plane(xs, ys, heights)
 
 
-def _check_resolution(resolution: Any) -> int:
-    """The number of heights along each direction, at least 2."""
-    if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 2:
-        raise ValueError(f"loss_plane: resolution={resolution!r}; give a whole number of at least 2")
-    return resolution
+def check_resolution(name: str, resolution: Any) -> int:
+    """The number of points along each direction of a plane, if it is a whole number of at least 2."""
+    if isinstance(resolution, bool) or not isinstance(resolution, int | np.integer) or resolution < 2:
+        raise ValueError(f"{name}: resolution={resolution!r}; give a whole number of at least 2")
+    return int(resolution)
 
 
 def _check_span(span: Any) -> Box:

@@ -1,6 +1,7 @@
 import shutil
 
 import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 
 import fast
@@ -13,6 +14,13 @@ matplotlib.use("agg")  # no windows, also where there is a display
 def engine(request):
     """Both engines, one after the other."""
     return request.param
+
+
+@pytest.fixture
+def closed_figures():
+    """No figure outlives the test."""
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import warnings
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from pictures import labels
 
 import nn
 import viz
@@ -14,10 +15,7 @@ A = [3.2, 2.1, 1.4, 0.9, 0.5, 0.3]
 B = [3.2, 0.1, 3.8, 0.2, 4.1, 0.15]
 
 
-@pytest.fixture(autouse=True)
-def _no_figures_left():
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 def drawn(ax):
@@ -27,10 +25,6 @@ def drawn(ax):
 
 def crosses(ax):
     return [tuple(float(np.ravel(n)[0]) for n in line.get_data()) for line in ax.lines if line.get_marker() == "X"]
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def texts(ax):
@@ -85,8 +79,8 @@ def test_the_final_loss_of_a_run():
 
 def test_the_two_curves_of_the_texts_are_drawn_with_their_verdicts():
     ax = viz.learning_rate_curves({1.0: np.array(B), 0.1: nn.History(step_loss=A)})
-    assert legend(ax) == ["0.1: just right", "1: too high (oscillating)"]
-    for label, losses in zip(legend(ax), (A, B), strict=True):
+    assert labels(ax) == ["0.1: just right", "1: too high (oscillating)"]
+    for label, losses in zip(labels(ax), (A, B), strict=True):
         steps, heights = drawn(ax)[label]
         assert list(steps) == [0, 1, 2, 3, 4, 5]
         assert list(heights) == losses
@@ -149,7 +143,7 @@ def test_a_cross_marks_where_a_curve_leaves_for_good():
         ((step, height),) = crosses(ax)
         assert before < step < after or before == step == after
         assert height == ax.get_ylim()[1]
-        assert "diverged at step" in legend(ax)[1]
+        assert "diverged at step" in labels(ax)[1]
         assert fits(ax)
 
 
@@ -167,7 +161,7 @@ def test_legends_are_not_cut(count, size):
         rate: np.exp(-rate * steps) if rate < 1 else np.exp(rate * steps) for rate in np.geomspace(1e-4, 9, count)
     }
     ax = viz.learning_rate_curves(curves, ax=plt.subplots(figsize=size)[1])
-    assert len(legend(ax)) == count
+    assert len(labels(ax)) == count
     assert fits(ax)
     assert ax.get_window_extent().width > 0.25 * ax.figure.bbox.width
 
@@ -180,7 +174,7 @@ def test_the_spread_is_median_and_range():
     sgd = {0.1: [0.3, 0.1, 0.2], 0.01: [0.9, 0.7, 0.8], 1.0: [0.5, math.nan, 0.4], 10.0: [math.inf, math.nan, 1.0]}
     adam = {0.01: [0.2, 0.3, 0.25], 0.1: [0.5, 0.6, 0.4]}
     ax = viz.learning_rate_spread({"SGD": sgd, "Adam": adam})
-    assert legend(ax) == ["SGD: best 0.1", "Adam: best 0.01"]
+    assert labels(ax) == ["SGD: best 0.1", "Adam: best 0.01"]
     rates, medians = drawn(ax)["SGD: best 0.1"]
     assert list(rates) == [0.01, 0.1, 1.0, 10.0]
     np.testing.assert_array_equal(medians, [0.8, 0.2, 0.5, math.nan])
@@ -236,7 +230,7 @@ def test_a_range_test_is_drawn_with_its_suggestions():
     assert ax.get_xscale() == "log"
     assert ax.get_ylim()[1] < 10  # what rises again leaves the axes
     assert fits(ax)
-    assert legend(viz.range_test(nn.RangeTest([0.1], [1.0], [1.0]))) == ["loss", "smoothed"]
+    assert labels(viz.range_test(nn.RangeTest([0.1], [1.0], [1.0]))) == ["loss", "smoothed"]
 
 
 def test_schedules_are_drawn_step_by_step():
@@ -299,7 +293,7 @@ def test_a_map_is_what_it_was_given():
     np.testing.assert_allclose(ax.get_xlim(), np.sqrt([1e-5, 1e1]))
     (star,) = ax.lines
     assert [float(n[0]) for n in star.get_data()] == [0.1, 8]
-    assert legend(ax) == ["best: 0.02", "diverged"]
+    assert labels(ax) == ["best: 0.02", "diverged"]
     assert type(mesh.norm).__name__ == "LogNorm"
     assert (mesh.norm.vmin, mesh.norm.vmax) == (0.02, 0.5)
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0.01", "0.1", "1"]
@@ -317,9 +311,27 @@ def test_uneven_settings_get_equal_cells():
 @pytest.mark.parametrize("final", [[[math.nan, math.inf]], [[1.0, 1.0]], [[-1.0, 2.0]], [[0.0, math.nan]]])
 def test_maps_of_little(final):
     ax = viz.loss_map(final, [1, 2], [3], ax=plt.subplots()[1])
-    assert ("diverged" in legend(ax)) == (not np.isfinite(final).all())
+    assert ("diverged" in labels(ax)) == (not np.isfinite(final).all())
     assert fits(ax)
     assert fits(viz.loss_map([[1.0]], [0.1], [0.5]))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Losses of epochs.
+
+
+def test_loss_curves_show_divergence_and_a_wide_range():
+    ax = viz.loss_curves({"good": A, "bad": [1.0, 10.0, 1e9, math.inf]})
+    ((epoch, height),) = crosses(ax)
+    assert 1 < epoch < 3  # epochs are counted from 1
+    assert height == ax.get_ylim()[1] < 10
+    assert ax.get_yscale() == "log"
+    assert fits(ax)
+    history = nn.History(loss=[3.0, 2.0], validation_loss=[3.0, math.nan])
+    assert crosses(viz.loss_curves({"a": history})) == [(2.0, plt.gca().get_ylim()[1])]
+    assert labels(plt.gca()) == ["a", "a, validation"]
+    colours = [line.get_color() for line in plt.gca().lines]
+    assert len(set(colours)) == 1  # what belongs together has one colour
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -329,6 +341,8 @@ def test_maps_of_little(final):
 @pytest.mark.parametrize(
     ("draw", "words"),
     [
+        (lambda: viz.loss_curves([[1.0, 2.0]]), r"loss_curves: training: a curve has shape \(1, 2\)"),
+        (lambda: viz.loss_curves({"a": []}), r"loss_curves: a: a curve has shape \(0,\)"),
         (lambda: viz.learning_rate_curves({-0.1: A}), "no curves by learning rate"),
         (lambda: viz.learning_rate_curves({0.1: np.eye(2)}), r"0.1: a curve has shape \(2, 2\)"),
         (lambda: viz.learning_rate_spread({}), "no results"),
@@ -337,6 +351,8 @@ def test_maps_of_little(final):
         (lambda: viz.learning_rate_spread([1.0]), "holds no rates"),
         (lambda: viz.range_test([1.0]), "lr_find"),
         (lambda: viz.range_test(nn.RangeTest([0.1], [1.0], [])), "equal number"),
+        (lambda: viz.range_test(nn.RangeTest([0.0, 0.1], [1.0, 1.0], [1.0, 1.0])), r"rates=\[0.0, 0.1\]; give growing"),
+        (lambda: viz.range_test(nn.RangeTest([0.2, 0.1], [1.0, 1.0], [1.0, 1.0])), r"rates=\[0.2, 0.1\]; give growing"),
         (lambda: viz.schedule_curves([0.1]), "by name"),
         (lambda: viz.schedule_effects({"a": [0.1]}, {"b": [1.0]}), "name them alike"),
         (lambda: viz.schedule_effects({"a": [0.1]}, {"a": [1.0, 2.0]}), "2 losses and 1 rates"),

@@ -20,10 +20,7 @@ GOLDEN = Path(__file__).parent / "golden"
 NASTY = "say \"hi\" 'there' <b>bold</b> &amp; {a|b} \\N \\\\ \\n [x] ->\nsecond line é ∂ ×"
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 def neuron():

@@ -4,29 +4,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from pictures import draw, labels, lines
 from sklearn.metrics import confusion_matrix
 
 import nn
 import viz
 
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
-def labels(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
-def lines(ax):
-    return {line.get_label(): line for line in ax.lines}
-
-
-def draw(ax):
-    ax.figure.canvas.draw()
-    return ax
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 RANDOM = np.random.default_rng(0)
@@ -98,7 +82,7 @@ def test_update_ratios_are_drawn_with_the_rule_of_thumb():
     ax = draw(viz.update_ratios(ratios))
     drawn = lines(ax)
     for name, curve in ratios.items():
-        assert drawn[name].get_xydata().tolist() == [[k + 1, ratio] for k, ratio in enumerate(curve)]
+        assert drawn[name].get_xydata().tolist() == [[step, ratio] for step, ratio in enumerate(curve)]
     rule = next(line for label, line in drawn.items() if "Karpathy" in label)
     assert set(rule.get_ydata()) == {1e-3}
     assert ax.get_yscale() == "log"
@@ -108,7 +92,7 @@ def test_update_ratios_are_drawn_with_the_rule_of_thumb():
 def test_ratios_without_a_place_on_the_axis_are_marked():
     ax = draw(viz.update_ratios({"a": [0.0, np.nan, np.inf, 1e-2]}))
     marks = {line.get_marker(): line.get_xdata().tolist() for line in ax.lines if line.get_marker() in ("v", "^")}
-    assert marks == {"v": [1], "^": [2, 3]}
+    assert marks == {"v": [0], "^": [1, 2]}
     assert np.isnan(lines(ax)["a"].get_ydata()[:3]).all()
     draw(viz.update_ratios({"a": [0.0]}))
     with pytest.raises(ValueError, match="update_ratios: "):
@@ -164,6 +148,7 @@ def test_confusion_matrices_at_the_edges():
         ([[0.5]], "normalize=None"),
         ([[-1]], "counts"),
         ([[np.nan]], "counts"),
+        ([[np.inf]], "counts"),
     ],
 )
 def test_confusion_matrices_that_cannot_be(matrix, message):
@@ -171,6 +156,8 @@ def test_confusion_matrices_that_cannot_be(matrix, message):
         viz.confusion_matrix(matrix)
     with pytest.raises(ValueError, match="2 labels, for 1 classes"):
         viz.confusion_matrix([[1]], ["a", "b"])
+    with pytest.raises(TypeError, match="no array of numbers"):
+        viz.confusion_matrix([[1, 2], [3]])
     assert plt.get_fignums() == []
 
 
@@ -219,8 +206,9 @@ def test_losses_that_are_no_numbers_are_marked():
 
 def test_a_wide_range_of_losses_gets_a_logarithmic_axis():
     assert viz.early_stopping_curve([10.0, 0.1], [9.0, 0.2]).get_yscale() == "log"
-    assert viz.early_stopping_curve([10.0, 1.0], [9.0, 2.0]).get_yscale() == "linear"
-    assert viz.early_stopping_curve([10.0, 0.0], [9.0, 2.0]).get_yscale() == "linear"
+    assert viz.early_stopping_curve([10.0, 1.1], [9.0, 2.0]).get_yscale() == "linear"
+    assert viz.early_stopping_curve([10.0, 0.0], [9.0, 0.5]).get_yscale() == "symlog"
+    assert viz.early_stopping_curve([10.0, -0.1], [9.0, 0.5]).get_yscale() == "linear"
 
 
 def test_early_stopping_that_cannot_be():

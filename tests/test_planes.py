@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import LogNorm, to_hex
 from mpl_toolkits.mplot3d import Axes3D
+from pictures import draw, labels, lines
 from PIL import Image
 
 import fast
@@ -19,27 +20,11 @@ BOWL = nn.bowl(np.meshgrid(XS, YS))
 VALLEY = nn.rosenbrock(np.meshgrid(XS, YS))
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
-def labels(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
-def lines(ax):
-    return {line.get_label(): line for line in ax.lines}
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 def contours(ax):
     return [collection for collection in ax.collections if hasattr(collection, "levels")]
-
-
-def draw(ax):
-    ax.figure.canvas.draw()
-    return ax
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -123,10 +108,14 @@ def test_degenerate_heights_are_drawn(function, heights):
 
 def test_planes_that_cannot_be():
     for function in (viz.loss_contour, viz.loss_surface, lambda *plane, **log: viz.descent_paths(*plane, {}, **log)):
-        with pytest.raises(ValueError, match=r"xs has shape \(1,\)"):
+        with pytest.raises(ValueError, match=r"xs=\[0.0\]; give 2 or more rising numbers"):
             function([0], YS, BOWL)
-        with pytest.raises(ValueError, match=r"ys has shape \(31,\)"):
+        with pytest.raises(ValueError, match=r"ys=\[3.0, .*; give 2 or more rising numbers"):
             function(XS, YS[::-1], BOWL)
+        with pytest.raises(ValueError, match=r"xs=\[nan, nan\]"):
+            function([np.nan, np.nan], YS, BOWL[:, :2])
+        with pytest.raises(TypeError, match="heights: 'abc' is no array of numbers"):
+            function(XS, YS, "abc")
         with pytest.raises(
             ValueError, match=r"heights has shape \(41, 31\), needed is \(len\(ys\), len\(xs\)\) = \(31, 41\)"
         ):
@@ -224,6 +213,8 @@ def test_paths_that_cannot_be():
         viz.descent_paths(XS, YS, BOWL, {"a": [1, 2, 3]})
     with pytest.raises(ValueError, match="minimum=3"):
         viz.descent_paths(XS, YS, BOWL, {"a": [[0, 0]]}, minimum=3)
+    with pytest.raises(TypeError, match="minimum: "):
+        viz.descent_paths(XS, YS, BOWL, {"a": [[0, 0]]}, minimum=("x", "y"))
     assert plt.get_fignums() == []
 
 
@@ -326,4 +317,8 @@ def test_frames_that_cannot_be(tmp_path):
         viz.boundary_frames({0: three}, POINTS, [1, 1, 1, 1], tmp_path)
     with pytest.raises(ValueError, match=r"must end in \.gif"):
         viz.boundary_gif({0: lambda p: p[:, 0]}, POINTS, [0, 1, 1, 1], tmp_path / "a.png", resolution=5)
+    with pytest.raises(TypeError, match="boundary_gif: 3 is no function"):
+        viz.boundary_gif({0: 3}, POINTS, [0, 1, 1, 1], tmp_path / "a.gif")
+    with pytest.raises(ValueError, match="boundary_frames: x holds nan or infinity"):
+        viz.boundary_frames({0: three}, np.where(POINTS, POINTS, np.nan), [0, 1, 2, 2], tmp_path)
     assert list(tmp_path.iterdir()) == []

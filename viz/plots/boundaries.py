@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nn.files import full_path, written_whole
+from nn.landscape import check_resolution
 from viz.animation import write_gif
-from viz.plots.canvas import axes_of
-from viz.plots.planes import COLOURS, hatch_where_not_finite
+from viz.plots.canvas import AREA_COLOURS, MARKERS, axes_of, legend_beside
+from viz.plots.inputs import array_of
+from viz.plots.planes import hatch_where_not_finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +36,7 @@ def decision_boundary(predict: Predict, x: Any, y: Any, ax: Axes | None = None, 
     """
     samples = _Samples("decision_boundary", x, y, resolution)
     scores, classes = samples.scores(predict)
-    ax = axes_of(ax)
+    ax = axes_of("decision_boundary", ax)
     _draw(ax, samples, scores, classes, _largest(scores))
     return ax
 
@@ -78,13 +80,14 @@ class _Samples:
     """Checked samples, and the grid of points around them: across (H, W) and up (H, W)."""
 
     def __init__(self, name: str, x: Any, y: Any, resolution: Any) -> None:
-        x, y = np.asarray(x), np.asarray(y).reshape(-1)
+        x, y = array_of(f"{name}: x", x), np.asarray(y).reshape(-1)
         if x.ndim != 2 or x.shape[1] != 2 or len(x) != len(y):
             raise ValueError(f"{name}: x has shape {x.shape}, y {y.shape}; needed are (N, 2) and (N,)")
         if len(np.unique(y)) < 2:
             raise ValueError(f"{name}: y has the classes {np.unique(y)}; there must be two at least")
-        if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 2:
-            raise ValueError(f"{name}: resolution={resolution!r}; give a whole number of at least 2")
+        if not np.isfinite(x).all():
+            raise ValueError(f"{name}: x holds nan or infinity; leave out those samples")
+        check_resolution(name, resolution)
         self.name, self.x, self.y = name, x, y
         margin = 0.15 * np.ptp(x, axis=0)
         low, high = x.min(axis=0) - margin, x.max(axis=0) + margin
@@ -93,7 +96,9 @@ class _Samples:
     def scores(self, predict: Predict) -> tuple[np.ndarray, np.ndarray]:
         """The scores over the grid, (H, W) of two classes and (H, W, C) of more, and the classes."""
         points = np.column_stack([self.across.ravel(), self.up.ravel()])
-        scores, classes = np.asarray(predict(points), dtype=float), np.unique(self.y)
+        if not callable(predict):
+            raise TypeError(f"{self.name}: {predict!r:.80} is no function; give one of points (N, 2) to scores")
+        scores, classes = array_of(f"{self.name}: what predict gave", predict(points)), np.unique(self.y)
         columns = scores.size // len(points)
         if scores.shape[:1] != points.shape[:1] or scores.shape not in ((len(points),), (len(points), columns)):
             raise ValueError(
@@ -121,17 +126,16 @@ def _draw(ax: Axes, samples: _Samples, scores: np.ndarray, classes: np.ndarray, 
         _draw_two(ax, samples, scores, limit)
         colours: tuple[str, ...] = ("#1d4ed8", "#b91c1c")
     else:
-        colours = COLOURS
+        colours = AREA_COLOURS
         _draw_many(ax, samples, scores)
     worst = scores if scores.ndim == 2 else scores.sum(axis=-1)  # nan or infinite where one of them is
     patches = hatch_where_not_finite(ax, samples.across, samples.up, worst, "no finite score")
-    for kind, colour, marker in zip(classes, cycle(colours), cycle("osD^vP*"), strict=False):
+    for kind, colour, marker in zip(classes, cycle(colours), cycle(MARKERS), strict=False):
         chosen = samples.x[samples.y == kind]
         look: dict[str, Any] = {"s": 22, "c": colour, "marker": marker, "edgecolors": "white", "linewidths": 0.6}
         ax.scatter(chosen[:, 0], chosen[:, 1], label=f"class {str(kind).removesuffix('.0')}", **look)
     ax.set(xlabel="first feature", ylabel="second feature", aspect="equal")
-    handles = [*ax.get_legend_handles_labels()[0], *patches]
-    ax.legend(handles=handles, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    legend_beside(ax, handles=[*ax.get_legend_handles_labels()[0], *patches])
 
 
 def _draw_two(ax: Axes, samples: _Samples, scores: np.ndarray, limit: float) -> None:
@@ -151,7 +155,7 @@ def _draw_two(ax: Axes, samples: _Samples, scores: np.ndarray, limit: float) -> 
 
 def _draw_many(ax: Axes, samples: _Samples, scores: np.ndarray) -> None:
     """Each class where its score is above that of all others."""
-    for kind, colour in zip(range(scores.shape[-1]), cycle(COLOURS), strict=False):
+    for kind, colour in zip(range(scores.shape[-1]), cycle(AREA_COLOURS), strict=False):
         with np.errstate(invalid="ignore"):
             lead = np.ma.masked_invalid(scores[..., kind] - np.delete(scores, kind, axis=-1).max(axis=-1))
         if lead.count() and lead.max() > 0:

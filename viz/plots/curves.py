@@ -14,22 +14,9 @@ import numpy as np
 
 from nn import History, RangeTest, diagnose_sweep
 from nn.diagnosis import DIVERGED, JUST_RIGHT, TOO_HIGH, TOO_LOW
-from viz.plots.canvas import axes_of, plain
-from viz.plots.scales import (
-    COLOURS,
-    MARKERS,
-    Curve,
-    colour_of,
-    curves_by_name,
-    draw_curve,
-    frame,
-    frame_losses,
-    is_rate,
-    legend_beside,
-    numbers_of,
-    scale,
-    scale_steps,
-)
+from viz.plots.canvas import COLOURS, MARKERS, axes_of, colour_of, legend_beside, pair_of, plain, shades
+from viz.plots.inputs import Curve, array_of, curves_by_name, is_rate, numbers_of
+from viz.plots.scales import draw_curve, frame, frame_losses, scale, scale_steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,21 +25,25 @@ _STYLES = {TOO_LOW: "--", JUST_RIGHT: "-", TOO_HIGH: ":", DIVERGED: "-."}
 
 
 def loss_curves(curves: Curve | Mapping[str, Curve], ax: Axes | None = None) -> Axes:
-    """The loss of every epoch; with validation data, that loss too, dashed.
+    """The loss of every epoch; with validation data, that loss too, dashed. A cross marks where a loss diverged.
 
     curves: one curve, or several by name.
     """
     named = curves if isinstance(curves, Mapping) else {"training": curves}
     if not named or not all(isinstance(curve, History | Sequence | np.ndarray) for curve in named.values()):
         raise ValueError(f"loss_curves: {curves!r:.80} holds no curves; give a history, or several by name")
-    ax = axes_of(ax)
-    for name, curve in named.items():
-        losses = curve.loss if isinstance(curve, History) else curve
-        (line,) = ax.plot(range(1, len(losses) + 1), losses, label=name)
-        if isinstance(curve, History) and curve.validation_loss:
-            epochs = range(1, len(curve.validation_loss) + 1)
+    drawn = []
+    for place, (name, curve) in enumerate(named.items()):
+        losses, held_out = (curve.loss, curve.validation_loss) if isinstance(curve, History) else (curve, [])
+        drawn.append((numbers_of(f"loss_curves: {name}", losses), name, {"color": colour_of(place)}))
+        if held_out:
             label = "validation" if name == "training" else f"{name}, validation"
-            ax.plot(epochs, curve.validation_loss, "--", color=line.get_color(), label=label)
+            style = {"color": colour_of(place), "linestyle": "--"}
+            drawn.append((numbers_of(f"loss_curves: {label}", held_out), label, style))
+    ax = axes_of("loss_curves", ax)
+    frame_losses(ax, [losses for losses, _, _ in drawn])
+    for losses, label, style in drawn:
+        draw_curve(ax, np.arange(1, len(losses) + 1), losses, label=label, **style)
     ax.set(xlabel="epoch", ylabel="loss")
     ax.legend(frameon=False)
     return plain(ax)
@@ -66,17 +57,14 @@ def learning_rate_curves(curves: Mapping[float, Curve], ax: Axes | None = None) 
 
     curves: learning rate to losses, or to a history.
     """
-    from matplotlib import colormaps
-
     if not curves or not isinstance(curves, Mapping) or not all(is_rate(rate) for rate in curves):
         raise ValueError("learning_rate_curves: there are no curves by learning rate; give {0.1: losses, ...}")
     losses = {rate: numbers_of(f"learning_rate_curves: {rate}", curve) for rate, curve in sorted(curves.items())}
     verdicts = diagnose_sweep(losses)
-    ax = axes_of(ax)
+    ax = axes_of("learning_rate_curves", ax)
     scale_steps(ax, max(len(curve) for curve in losses.values()))
     frame_losses(ax, losses.values())
-    colours = colormaps["viridis"](np.linspace(0, 0.85, len(losses)))
-    for (rate, curve), colour in zip(losses.items(), colours, strict=True):
+    for (rate, curve), colour in zip(losses.items(), shades(len(losses)), strict=True):
         verdict = verdicts[rate]
         width = {JUST_RIGHT: 2.5, TOO_HIGH: 2.0}.get(verdict.name, 1.5)
         style = {"linestyle": _STYLES[verdict.name], "linewidth": width, "color": colour}
@@ -93,24 +81,22 @@ def range_test(result: RangeTest, ax: Axes | None = None) -> Axes:
     """
     if not isinstance(result, RangeTest) or not len(result.rates) == len(result.losses) == len(result.smoothed) > 0:
         raise ValueError(f"range_test: {result!r:.80} holds no rates and losses of equal number; give nn.lr_find(...)")
-    rates, smoothed = np.asarray(result.rates), np.asarray(result.smoothed)
-    ax = axes_of(ax)
+    rates, smoothed = array_of("range_test: rates", result.rates), array_of("range_test: smoothed", result.smoothed)
+    losses = array_of("range_test: losses", result.losses)
+    if not all(is_rate(rate) for rate in rates) or not (np.diff(rates) > 0).all():
+        raise ValueError(f"range_test: rates={result.rates!r:.80}; give growing numbers above 0")
+    ax = axes_of("range_test", ax)
     scale(ax, "x", rates)
     lowest = int(np.argmin(smoothed))
     before = smoothed[: lowest + 1]
-    frame(ax, [*before, *result.losses[: lowest + 1], before.max() + 0.3 * np.ptp(before)])
-    ax.plot(rates, result.losses, color="0.7", linewidth=1, label="loss")
+    frame(ax, [*before, *losses[: lowest + 1], before.max() + 0.3 * np.ptp(before)])
+    ax.plot(rates, losses, color="0.7", linewidth=1, label="loss")
     ax.plot(rates, smoothed, color=COLOURS[0], linewidth=2, label="smoothed")
     for place, (name, rate) in enumerate(result.suggestions().items(), start=1):
         height = np.interp(np.log(rate), np.log(rates), smoothed)
         ax.axvline(rate, color=colour_of(place), linewidth=1, linestyle=":")
-        marker: dict[str, Any] = {
-            "marker": MARKERS[place],
-            "markersize": 9,
-            "markeredgecolor": "white",
-            "linestyle": "",
-        }
-        ax.plot(rate, height, color=colour_of(place), label=f"{name}: {rate:.2g}", zorder=4, **marker)
+        look: dict[str, Any] = {"color": colour_of(place), "markersize": 9, "markeredgecolor": "white", "zorder": 4}
+        ax.plot(rate, height, MARKERS[place], label=f"{name}: {rate:.2g}", **look)
     ax.set(xlabel="learning rate", ylabel="loss")
     legend_beside(ax)
     return plain(ax)
@@ -122,7 +108,7 @@ def schedule_curves(schedules: Mapping[str, Sequence[float]], ax: Axes | None = 
     schedules: name to learning rates, as `schedule.preview(steps)` gives them.
     """
     rates = curves_by_name("schedule_curves", schedules)
-    ax = axes_of(ax)
+    ax = axes_of("schedule_curves", ax)
     _draw_rates(ax, rates)
     ax.set_xlabel("step")
     legend_beside(ax)
@@ -152,7 +138,7 @@ def schedule_effects(
             raise ValueError(
                 f"schedule_effects: {name} has {len(curve)} losses and {len(rates[name])} rates; one for each"
             )
-    above, below = axes or stacked()
+    above, below = pair_of("schedule_effects", axes)
     _draw_rates(above, rates)
     frame_losses(below, curves.values())
     for place, (name, curve) in enumerate(curves.items()):
@@ -166,10 +152,3 @@ def _draw_rates(ax: Axes, rates: dict[str, np.ndarray]) -> None:
     for place, (name, curve) in enumerate(rates.items()):
         ax.plot(np.arange(len(curve)), curve, color=colour_of(place), label=name, drawstyle="steps-post")
     ax.set(ylabel="learning rate", ylim=(0, None))
-
-
-def stacked() -> tuple[Axes, Axes]:
-    """Two axes of a new figure above each other, with one axis of steps."""
-    import matplotlib.pyplot as plt
-
-    return tuple(plt.subplots(2, sharex=True, layout="constrained", figsize=(6.4, 5.6))[1])

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nn import History
-from viz.plots.canvas import axes_of, plain
+from viz.plots.canvas import COLOURS, axes_of, legend_beside, plain
+from viz.plots.inputs import array_of
+from viz.plots.scales import frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,17 +29,17 @@ def confusion_matrix(matrix: Any, labels: Sequence[Any] | None = None, ax: Axes 
     The colour is the share of the row, so that a rare class is seen as well as a frequent one; the row of a class
     without samples stays white. From 13 classes on the shares are not written, and from 31 on the counts neither.
     """
-    counts = np.asarray(matrix)
+    counts = array_of("confusion_matrix: the matrix", matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
         raise ValueError(f"confusion_matrix: the matrix has shape {counts.shape}; it must be (C, C)")
-    if counts.dtype.kind not in "iuf" or not (np.isfinite(counts) & (counts >= 0) & (counts == counts // 1)).all():
+    if not (np.isfinite(counts) & (counts >= 0) & (counts == np.floor(counts))).all():
         raise ValueError("confusion_matrix: the matrix holds other than counts; make it with normalize=None")
     names = [str(label) for label in (range(len(counts)) if labels is None else labels)]
     if len(names) != len(counts):
         raise ValueError(f"confusion_matrix: there are {len(names)} labels, for {len(counts)} classes")
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
-    ax = axes_of(ax)
+    ax = axes_of("confusion_matrix", ax)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     _write_counts(ax, counts, shares)
     places = range(len(names))
@@ -78,8 +80,8 @@ def early_stopping_curve(
     stopped_epoch: the epoch after which training was stopped, marked by a line; left out, there is none.
 
     The epochs after the best are shaded, and called overfitting where the last of them has a lower training loss and a
-    higher validation loss. The axis is logarithmic where the highest loss is more than 50 times the lowest. A cross at
-    the top marks a loss that is infinite or not a number.
+    higher validation loss. The axis is logarithmic where the losses span a factor of 10 or more. A cross at the top
+    marks a loss that is infinite or not a number.
     """
     if isinstance(training, History):
         if validation is not None:
@@ -91,24 +93,21 @@ def early_stopping_curve(
     best = _best(held_out) if best_epoch is None else _epoch("best_epoch", best_epoch, len(fit))
     if stopped_epoch is not None:
         _epoch("stopped_epoch", stopped_epoch, len(fit))
-    ax = axes_of(ax)
-    everything = np.concatenate([fit, held_out])
-    finite = everything[np.isfinite(everything)]
-    if finite.size and 0 < finite.min() < finite.max() / 50:
-        ax.set_yscale("log")
-    _draw_losses(ax, fit, "training", "#0072B2", "-", 1.0)
-    _draw_losses(ax, held_out, "validation", "#D55E00", "--", 0.95)
+    ax = axes_of("early_stopping_curve", ax)
+    frame(ax, [*fit, *held_out])
+    _draw_losses(ax, fit, "training", COLOURS[0], "-", 1.0)
+    _draw_losses(ax, held_out, "validation", COLOURS[4], "--", 0.95)
     if best is not None:
         _mark_best(ax, fit, held_out, best)
     if stopped_epoch is not None:
         ax.axvline(stopped_epoch, color="black", linestyle=":", label=f"stopped after epoch {stopped_epoch}")
     ax.set(xlabel="epoch", ylabel="loss")
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    legend_beside(ax)
     return plain(ax)
 
 
 def _losses(name: str, losses: Any) -> np.ndarray:
-    array = np.asarray([] if losses is None else losses, dtype=float)
+    array = array_of(f"early_stopping_curve: the {name} loss", [] if losses is None else losses)
     if array.ndim != 1 or not array.size:
         raise ValueError(f"early_stopping_curve: the {name} loss has shape {array.shape}; give a number for each epoch")
     return array

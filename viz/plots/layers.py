@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nn.data import check_count
-from viz.plots.canvas import axes_of, plain
+from viz.plots.canvas import axes_of, legend_beside, plain, shades
+from viz.plots.inputs import array_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,16 +33,14 @@ def layer_histograms(
     Each histogram is as high as its row, so heights say nothing across layers. Beside it stand the standard deviation
     and, where there are some, the share that is exactly 0 and how many are nan or infinite, which are drawn nowhere.
     """
-    from matplotlib import colormaps
-
     numbers = _check_arrays("layer_histograms", arrays)
     check_count("layer_histograms: bins", bins)
     shown = {name: _sizes(array) if magnitude else array[np.isfinite(array)] for name, array in numbers.items()}
     edges = _edges(np.concatenate(list(shown.values())), bins, magnitude)
-    ax = axes_of(ax)
+    ax = axes_of("layer_histograms", ax)
     rows = range(len(numbers))
-    for row, colour in zip(rows, colormaps["viridis"](np.linspace(0, 0.85, len(numbers))), strict=True):
-        counts = np.histogram(list(shown.values())[row], edges)[0]
+    for row, finite, colour in zip(rows, shown.values(), shades(len(numbers)), strict=True):
+        counts = np.histogram(finite, edges)[0]
         heights = row - 0.85 * counts / max(counts.max(), 1)
         ax.stairs(heights, edges, baseline=row, fill=True, facecolor=colour, edgecolor=colour, alpha=0.85)
         ax.axhline(row, color="0.7", linewidth=0.8, zorder=0)
@@ -61,28 +60,25 @@ def update_ratios(ratios: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     """How large the updates of each parameter are, compared with its weights, in every step, on a logarithmic axis.
 
     ratios: for each parameter std(update) / std(weights) for every step, by name, as `nn.UpdateRatios` records them.
+        Steps are counted from 0.
 
     The line at 1e-3 is a rule of thumb of Karpathy's (CS231n, and "Neural networks: zero to hero"): far below it a
     layer hardly learns, far above the learning rate may be too high. Triangles mark what has no place on the axis: at
     the bottom ratios of 0, at the top infinite ones and those that are not a number.
     """
-    from matplotlib import colormaps
-
     curves = _check_arrays("update_ratios", ratios)
-    ax = axes_of(ax)
+    ax = axes_of("update_ratios", ax)
     ax.axhline(1e-3, color="black", linestyle="--", linewidth=1.2, label="1e-3: rule of thumb (Karpathy)", zorder=1)
-    for (name, curve), colour in zip(
-        curves.items(), colormaps["viridis"](np.linspace(0, 0.85, len(curves))), strict=True
-    ):
-        steps = np.arange(1, len(curve) + 1)
+    for (name, curve), colour in zip(curves.items(), shades(len(curves)), strict=True):
+        steps = np.arange(len(curve))
         fits = np.isfinite(curve) & (curve > 0)
         look: dict[str, Any] = {"linewidth": 1.0, "marker": "." if len(curve) <= 60 else None}
         ax.plot(steps, np.where(fits, curve, np.nan), **look, color=colour, label=name)
         for marker, height, chosen in (("v", 0.01, curve == 0), ("^", 0.99, ~np.isfinite(curve))):
             place = ax.get_xaxis_transform()  # the height as a share of the axes
             ax.plot(steps[chosen], np.full(chosen.sum(), height), marker, color=colour, transform=place, clip_on=False)
-    ax.set(xlabel="step (the first is 1)", ylabel="std of update / std of weights", yscale="log")
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    ax.set(xlabel="step", ylabel="std of update / std of weights", yscale="log")
+    legend_beside(ax)
     return plain(ax)
 
 
@@ -90,7 +86,7 @@ def _check_arrays(name: str, arrays: Any) -> dict[str, np.ndarray]:
     """Each array flattened, as float64."""
     if not isinstance(arrays, Mapping) or not arrays:
         raise ValueError(f"{name}: {arrays!r:.80} holds no arrays; give {{name: numbers}}, of one layer at least")
-    flat = {str(key): np.asarray(array, dtype=float).ravel() for key, array in arrays.items()}
+    flat = {str(key): array_of(f"{name}: {key!r}", array).ravel() for key, array in arrays.items()}
     for key, array in flat.items():
         if not array.size:
             raise ValueError(f"{name}: {key!r} holds no numbers; leave it out")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from viz.plots.canvas import axes_of
-from viz.plots.scales import label_plainly, leave_room, wide
+from viz.plots.canvas import axes_of, leave_room
+from viz.plots.inputs import array_of
+from viz.plots.scales import label_plainly, wide
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,10 +29,10 @@ def loss_map(
     final: losses (len(y), len(x)), as `nn.final_loss` gives them: a row for each y. nan and infinity: diverged.
     x, y: the settings, growing.
     """
-    losses, x, y = np.asarray(final, "float64"), _settings("x", x), _settings("y", y)
+    losses, x, y = array_of("loss_map: final", final), _settings("x", x), _settings("y", y)
     if losses.shape != (len(y), len(x)):
         raise ValueError(f"loss_map: final has shape {losses.shape}, needed is (len(y), len(x)) = {(len(y), len(x))}")
-    ax = axes_of(ax)
+    ax = axes_of("loss_map", ax)
     leave_room(ax)
     across, up = _place(ax, "x", x), _place(ax, "y", y)
     good = np.ma.masked_invalid(losses)
@@ -44,7 +45,7 @@ def loss_map(
 
 
 def _settings(name: str, numbers: Any) -> np.ndarray:
-    array = np.asarray(numbers, "float64")
+    array = array_of(f"loss_map: {name}", numbers)
     if array.ndim != 1 or len(array) == 0 or not np.isfinite(array).all() or not (np.diff(array) > 0).all():
         raise ValueError(f"loss_map: {name}={numbers!r:.80}; give growing numbers, in one dimension")
     return array
@@ -95,14 +96,9 @@ def _legend(ax: Axes, good: np.ma.MaskedArray, across: np.ndarray, up: np.ndarra
     if good.count():
         row, column = np.unravel_index(int(good.argmin()), good.shape)
         label = f"best: {good[row, column]:.3g}"
-        style: dict[str, Any] = {
-            "linestyle": "",
-            "color": "white",
-            "markeredgecolor": "black",
-            "markersize": 15,
-            "label": label,
-        }
-        handles += ax.plot(across[column], up[row], marker="*", **style)
+        handles += ax.plot(
+            across[column], up[row], "*", color="white", markeredgecolor="black", markersize=15, label=label
+        )
     if np.ma.getmaskarray(good).any():
         handles.append(Patch(facecolor="0.92", hatch="////", edgecolor="0.6", label="diverged"))
     below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.0}

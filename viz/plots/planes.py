@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from viz.plots.canvas import axes_of
+from viz.plots.canvas import AREA_COLOURS, axes_of, shades
+from viz.plots.inputs import array_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.patches import Patch
-
-#: Colours that can be told apart by everyone (Okabe and Ito 2008), darker and lighter ones in turn, without the yellow.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
 
 #: What is farther from 0 counts as infinite, so that the sum of two heights is not.
 _INFINITE = 1e300
@@ -37,7 +35,7 @@ def loss_contour(
     bar: whether a bar beside the axes says which colour is which height.
     """
     plane = _check_plane("loss_contour", xs, ys, heights, log)
-    ax = axes_of(ax)
+    ax = axes_of("loss_contour", ax)
     patches = _draw_contours(ax, plane, "viridis", bar)
     if patches:
         ax.legend(handles=patches, loc="upper right")
@@ -109,16 +107,17 @@ def descent_paths(
 
     plane = _check_plane("descent_paths", xs, ys, heights, log)
     points = _check_paths(paths)
-    if minimum is not None and (np.shape(minimum) != (2,) or not np.isfinite(minimum).all()):
+    lowest = None if minimum is None else array_of("descent_paths: minimum", minimum)
+    if lowest is not None and (lowest.shape != (2,) or not np.isfinite(lowest).all()):
         raise ValueError(f"descent_paths: minimum={minimum!r:.80}; give a point (x, y), or None")
-    ax = axes_of(ax)
+    ax = axes_of("descent_paths", ax)
     patches = _draw_contours(ax, plane, LinearSegmentedColormap.from_list("paper", ["#ffffff", "#a6abb3"]), bar)
     ax.set(xlim=plane.xs[[0, -1]], ylim=plane.ys[[0, -1]], autoscale_on=False)
     for (name, path), colour in zip(points.items(), _colours(list(points)), strict=True):
         _draw_path(ax, path, plane, f"{name:g}" if isinstance(name, Real) else str(name), colour)
     ax.plot([], [], "o", color="white", markeredgecolor="black", label="start")
     ax.plot([], [], "s", color="0.4", markeredgecolor="white", markersize=8, label="end")
-    _mark_lowest(ax, plane, minimum)
+    _mark_lowest(ax, plane, lowest)
     handles = [*ax.get_legend_handles_labels()[0], *patches]
     ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False)
     return ax
@@ -137,10 +136,11 @@ class _Plane(NamedTuple):
 
 
 def _check_plane(name: str, xs: Any, ys: Any, heights: Any, log: bool | None) -> _Plane:
-    xs, ys, heights = np.asarray(xs, dtype=float), np.asarray(ys, dtype=float), np.asarray(heights, dtype=float)
+    xs, ys, heights = array_of(f"{name}: xs", xs), array_of(f"{name}: ys", ys), array_of(f"{name}: heights", heights)
     for axis, coordinates in (("xs", xs), ("ys", ys)):
-        if coordinates.ndim != 1 or len(coordinates) < 2 or not (np.diff(coordinates) > 0).all():
-            raise ValueError(f"{name}: {axis} has shape {coordinates.shape}; give 2 or more rising numbers")
+        rising = coordinates.ndim == 1 and len(coordinates) > 1 and (np.diff(coordinates) > 0).all()
+        if not rising or not np.isfinite(coordinates).all():
+            raise ValueError(f"{name}: {axis}={coordinates.tolist()!r:.80}; give 2 or more rising numbers")
     if heights.shape != (len(ys), len(xs)):
         raise ValueError(
             f"{name}: heights has shape {heights.shape}, needed is (len(ys), len(xs)) = {len(ys), len(xs)}"
@@ -210,7 +210,7 @@ def hatch_where_not_finite(ax: Axes, xs: np.ndarray, ys: np.ndarray, heights: np
 def _check_paths(paths: Any) -> dict[Any, np.ndarray]:
     if not isinstance(paths, Mapping) or not paths:
         raise ValueError(f"descent_paths: paths={paths!r:.80}; give {{name: points}}, of one path at least")
-    points = {name: np.asarray(path, dtype=float) for name, path in paths.items()}
+    points = {name: array_of(f"descent_paths: the path of {name!r}", path) for name, path in paths.items()}
     for name, path in points.items():
         if path.ndim != 2 or path.shape[1] != 2 or not len(path):
             raise ValueError(f"descent_paths: the path of {name!r} has shape {path.shape}; it must be (K, 2)")
@@ -222,11 +222,9 @@ def _all_numbers(names: Any) -> bool:
 
 
 def _colours(names: Sequence[Any]) -> list[Any]:
-    from matplotlib import colormaps
-
-    if _all_numbers(names) or len(names) > len(COLOURS):
-        return list(colormaps["viridis"](np.linspace(0, 0.8, len(names))))
-    return list(COLOURS[: len(names)])
+    if _all_numbers(names) or len(names) > len(AREA_COLOURS):
+        return list(shades(len(names), lightest=0.8))
+    return list(AREA_COLOURS[: len(names)])
 
 
 def _draw_path(ax: Axes, path: np.ndarray, plane: _Plane, name: str, colour: Any) -> None:
@@ -276,13 +274,13 @@ def _nearer(path: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.where(distance > 1000, centre + 1000 * size * away / np.maximum(distance, 1000), path)
 
 
-def _mark_lowest(ax: Axes, plane: _Plane, minimum: Sequence[float] | None) -> None:
+def _mark_lowest(ax: Axes, plane: _Plane, minimum: np.ndarray | None) -> None:
     finite = np.isfinite(plane.heights)
     if minimum is None and not finite.any():
         return
     if minimum is None:
         i, j = np.unravel_index(np.argmin(np.where(finite, plane.heights, np.inf)), plane.heights.shape)
-        minimum = (plane.xs[j], plane.ys[i])
+        minimum = np.array([plane.xs[j], plane.ys[i]])
         label = "lowest height"
     else:
         label = "minimum"

@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from numbers import Real
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nn import History
 from nn.diagnosis import diverged_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.lines import Line2D
-
-#: A number for every step or epoch, or what `nn.fit` returns.
-Curve = Sequence[float] | np.ndarray | History
-
-#: Okabe and Ito's colours, which differ for colour-blind eyes too, in an order in which neighbours differ in lightness.
-COLOURS = ("#0072b2", "#e69f00", "#000000", "#009e73", "#d55e00", "#56b4e9", "#cc79a7")
-MARKERS = ("o", "s", "^", "D", "v", "P", "*")
-
-
-def colour_of(place: int) -> str:
-    """The colour of the curve at `place`, counted from 0."""
-    return COLOURS[place % len(COLOURS)]
-
-
-def numbers_of(name: str, curve: Any) -> np.ndarray:
-    """The losses of every step of a history, or the numbers themselves, as an array (N,) of float64."""
-    found = curve.step_loss if isinstance(curve, History) else curve
-    try:
-        numbers = np.asarray(found, "float64")
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: {curve!r:.80} is no curve; give a list of numbers, or a history") from None
-    if numbers.ndim != 1 or len(numbers) == 0:
-        raise ValueError(f"{name}: a curve has shape {numbers.shape}; give at least one number, in one dimension")
-    return numbers
-
-
-def curves_by_name(name: str, curves: Any) -> dict[str, np.ndarray]:
-    """`curves` as a dictionary of arrays."""
-    if not isinstance(curves, Mapping) or not curves or not all(isinstance(key, str) for key in curves):
-        raise ValueError(f'{name}: {curves!r:.80} holds no curves by name; give {{"a name": [0.1, 0.05, ...], ...}}')
-    return {key: numbers_of(f"{name}: {key}", curve) for key, curve in curves.items()}
 
 
 def wide(numbers: Any) -> bool:
@@ -143,30 +109,3 @@ def _crossing(ax: Axes, steps: np.ndarray, heights: np.ndarray, top: float) -> f
     across, up = ax.xaxis.get_transform(), ax.yaxis.get_transform()
     place = np.interp(up.transform(np.array([top])), up.transform(heights[pair]), across.transform(steps[pair]))
     return float(across.inverted().transform(place)[0])
-
-
-def leave_room(ax: Axes) -> Any:
-    """Make a figure without a layout leave room for what stands beside its axes; returns the figure."""
-    root: Any = ax.figure
-    if root.get_layout_engine() is None:
-        root.set_layout_engine("constrained")
-    return root
-
-
-def legend_beside(ax: Axes, height: float = 1.0, **settings: Any) -> None:
-    """A legend to the right of the axes, in small print and several columns where it would be higher than the axes.
-
-    height: at which it begins, as a share of the axes.
-    """
-    root = leave_room(ax)
-    rows, inches = len(ax.get_legend_handles_labels()[0]), ax.get_window_extent().height / root.dpi
-    size: dict[str, Any] = {}
-    if rows > inches / 0.25:  # inches that a row needs; the title needs one too
-        size = {"fontsize": "x-small", "labelspacing": 0.15, "ncols": math.ceil(rows / max(inches / 0.13 - 2, 1))}
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, height), "borderaxespad": 0.0}
-    ax.legend(frameon=False, **place, **size, **settings)
-
-
-def is_rate(rate: Any) -> bool:
-    """Whether it is a number above 0."""
-    return isinstance(rate, Real) and 0 < float(rate) < np.inf

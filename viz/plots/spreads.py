@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from viz.plots.canvas import axes_of, plain
-from viz.plots.scales import MARKERS, colour_of, frame, is_rate, legend_beside, numbers_of, scale
+from viz.plots.canvas import MARKERS, axes_of, colour_of, legend_beside, plain
+from viz.plots.inputs import is_rate, numbers_of
+from viz.plots.scales import frame, scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def learning_rate_spread(
     finals: dict[str, Finals] = {name: _finals(name, rates) for name, rates in named.items()}
     if not finals:
         raise ValueError("learning_rate_spread: there are no results; give {0.1: [loss of each seed], ...}")
-    ax = axes_of(ax)
+    ax = axes_of("learning_rate_spread", ax)
     scale(ax, "x", [rate for rates in finals.values() for rate in rates])
     frame(ax, [loss for rates in finals.values() for losses in rates.values() for loss in losses])
     diverged = [name for name, rates in finals.items() if any(np.isinf(losses).any() for losses in rates.values())]

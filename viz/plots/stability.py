@@ -8,9 +8,9 @@ import numpy as np
 
 from nn.data import check_count
 from nn.diagnosis import diverged_at
-from viz.plots.canvas import plain
-from viz.plots.curves import stacked
-from viz.plots.scales import COLOURS, Curve, draw_curve, frame, is_rate, legend_beside, numbers_of
+from viz.plots.canvas import COLOURS, legend_beside, pair_of, plain
+from viz.plots.inputs import Curve, is_rate, numbers_of
+from viz.plots.scales import draw_curve, frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,10 +31,8 @@ def edge_of_stability(
     lr: the learning rate, the same at every step.
     axes: one for the loss and one for the eigenvalue; new ones above each other, if left out. Both are returned.
     """
-    loss, values = (
-        numbers_of("edge_of_stability: losses", losses),
-        numbers_of("edge_of_stability: sharpness", sharpness),
-    )
+    loss = numbers_of("edge_of_stability: losses", losses)
+    values = numbers_of("edge_of_stability: sharpness", sharpness)
     if not is_rate(lr):
         raise ValueError(f"edge_of_stability: lr={lr!r}; give a positive number, such as 0.1")
     measured = check_count("edge_of_stability: every", every) * np.arange(len(values))
@@ -46,7 +44,7 @@ def edge_of_stability(
     if end is not None:
         loss, values = loss[: end + 1], values[measured <= end]
     measured, steps = measured[: len(values)], np.arange(len(loss))
-    above, below = axes or stacked()
+    above, below = pair_of("edge_of_stability", axes)
     frame(above, loss)
     draw_curve(above, steps, loss, color=COLOURS[0], label="loss" if end is None else f"loss, diverged at step {end}")
     frame(below, [*values, 2 / lr, 3 / lr])
