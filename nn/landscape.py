@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from nn.data import Data, check_count, generator
 from nn.engine import Engine, Tensor, check_engine
 from nn.modules import Module, Seed, first_parameter
 from nn.optim import Optimizer
+from nn.restoring import restored
 from nn.training import Loss
 
 #: Arrays by the names of a model's parameters, such as `0.weight`.
@@ -199,8 +199,8 @@ def loss_plane(
 ) -> Plane:
     """The loss of a network where its parameters are moved along two directions: parameters + x * first + y * second.
 
-    The parameters are moved in a copy of the model, in evaluation: dropout is off, and batch normalisation uses the
-    running means that the model has. The model itself stays as it is.
+    The model computes in evaluation: dropout is off, and batch normalisation uses the running means that it has.
+    Afterwards it is what it was before, to the last bit.
 
     data: samples X (N, ...) and targets y (N, ...), as for `fit`; all are used for every height.
     loss: a function of prediction and target, such as `nn.mse_loss`.
@@ -215,15 +215,15 @@ def loss_plane(
         raise TypeError("loss_plane: directions are no pair; give those of random_directions or path_directions")
     first, second = [_check_weights("loss_plane: a direction", direction, weights) for direction in directions]
     xs, ys = [np.linspace(low, high, check_resolution("loss_plane", resolution)) for low, high in _check_span(span)]
-    moved = deepcopy(model).eval()
-    parameters, engine = dict(moved.named_parameters()), first_parameter(moved).engine
+    parameters, engine = dict(model.named_parameters()), first_parameter(model).engine
     inputs, targets = [engine.as_tensor(array) for array in prepare("data", data, model)]
     heights = np.empty((len(ys), len(xs)))
-    with engine.no_grad(), np.errstate(over="ignore", invalid="ignore"):
+    with restored(model), engine.no_grad(), np.errstate(over="ignore", invalid="ignore"):
+        model.eval()
         for (i, j), _ in np.ndenumerate(heights):
             for name, parameter in parameters.items():
                 parameter.copy_(weights[name] + xs[j] * first[name] + ys[i] * second[name])
-            heights[i, j] = loss(moved(inputs), targets).item()
+            heights[i, j] = loss(model(inputs), targets).item()
     return Plane(xs, ys, heights)
 
 

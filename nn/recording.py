@@ -17,6 +17,7 @@ from nn.data import check_count, check_numbers
 from nn.engine import Tensor, is_tensor
 from nn.history import Run
 from nn.modules import Module, Sequential, first_parameter
+from nn.restoring import restored
 from nn.training import Loss, predict
 
 Arrays = dict[str, np.ndarray]
@@ -41,8 +42,8 @@ class LayerRecord(NamedTuple):
 def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None = None) -> LayerRecord:
     """The output of every layer for samples x, and with targets y and a loss, their gradients too.
 
-    It is a copy of the model that computes, so the model stays as it is, gradients, running means and all. The copy is
-    in training or in evaluation as the model is, which decides what dropout and batch normalisation do.
+    The model computes in training or in evaluation, as it is, which decides what dropout and batch normalisation do.
+    Afterwards it is what it was before, to the last bit: gradients, running means and all.
 
     x: samples (N, ...).
     y, loss: targets (N, ...) and a function of prediction and target, such as `nn.mse_loss`; both or neither. Without
@@ -53,25 +54,22 @@ def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None =
     check_model("record_activations", model)
     if (y is None) != (loss is None):
         raise ValueError("record_activations: gradients need targets and a loss; give both y and loss, or neither")
-    copy = deepcopy(model)
-    copy.zero_grad()
-    engine, called = first_parameter(copy).engine, dict[str, Tensor]()
-    for name, module in _layers(copy):
-        vars(module)["forward"] = partial(_remembering, called, name, module.forward)
+    engine, called = first_parameter(model).engine, dict[str, Tensor]()
     numbers = for_model(check_numbers("record_activations: x", x), model)
-    inputs = engine.tensor(
-        numbers, requires_grad=numbers.dtype.kind == "f"
-    )  # so that of all layers there is a gradient
-    with np.errstate(over="ignore", invalid="ignore"):
-        prediction = copy(inputs)
-        gradients: Arrays = {}
-        parameter_gradients: Arrays = {}
+    inputs = engine.tensor(numbers, requires_grad=numbers.dtype.kind == "f")  # so that all layers have a gradient
+    gradients: Arrays = {}
+    parameter_gradients: Arrays = {}
+    with restored(model), np.errstate(over="ignore", invalid="ignore"):
+        model.zero_grad()
+        for name, module in _layers(model):
+            vars(module)["forward"] = partial(_remembering, called, name, module.forward)
+        prediction = model(inputs)
         if loss is not None:
             error = loss(prediction, engine.as_tensor(for_model(check_numbers("record_activations: y", y), model)))
             check_error("record_activations", error)
             error.backward()
             gradients = {name: np.array(output.grad) for name, output in called.items() if output.grad is not None}
-            parameter_gradients = {n: np.array(p.grad) for n, p in copy.named_parameters() if p.grad is not None}
+            parameter_gradients = {n: np.array(p.grad) for n, p in model.named_parameters() if p.grad is not None}
     return LayerRecord({name: np.array(output) for name, output in called.items()}, gradients, parameter_gradients)
 
 
