@@ -12,7 +12,7 @@ import nn
 import viz
 from micro import Value
 from viz.folding import SMALL, folded, in_turns
-from viz.graphs import order_of, outline
+from viz.tracing import order_of, outline
 
 
 class Residual(nn.Module):
@@ -306,9 +306,9 @@ def test_turns_are_few_and_in_order():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match=r"fold='layers'; use 'layer', 'neuron', or None"):
+    with pytest.raises(ValueError, match="graph: fold='layers'; use 'layer' or 'neuron'"):
         viz.graph(mlp(micro), fold="layers")
-    with pytest.raises(ValueError, match="direction='up'"):
+    with pytest.raises(ValueError, match="side_by_side: direction='up'"):
         viz.side_by_side(mlp(micro), mlp(fast), direction="up")
     with pytest.raises(ValueError, match=r"titles=.*give two"):
         viz.side_by_side(mlp(micro), mlp(fast), titles=["one"])
@@ -320,7 +320,7 @@ def test_what_is_too_large_is_refused_with_advice(monkeypatch):
     loss = nn.MLP([8, 16, 16, 1], engine=micro, seed=0)(rows(micro, 2, 8)).sum()
     with pytest.raises(ValueError, match=r"\d+ nodes are too many .*1000 at most.*fold='layer' or fold='neuron'"):
         viz.graph(loss)
-    monkeypatch.setattr("viz.graphs.LIMIT", 20)
+    monkeypatch.setattr("viz.tracing.LIMIT", 20)
     with pytest.raises(ValueError, match="fold='layer'"):
         viz.graph(loss, fold="neuron")
     viz.graph(loss, fold="layer")

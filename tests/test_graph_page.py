@@ -132,11 +132,11 @@ def test_labels_stay_text(tmp_path):
 
 
 def test_bad_arguments(tmp_path):
-    with pytest.raises(ValueError, match=r"must end in \.html"):
+    with pytest.raises(ValueError, match=r"graph_page: path=.* must end in \.html"):
         viz.graph_page(loss(), tmp_path / "graph.svg")
     with pytest.raises(ValueError, match="fold=None"):
         viz.graph_page(loss(), tmp_path / "graph.html", fold=None)
-    with pytest.raises(ValueError, match="direction='up'"):
+    with pytest.raises(ValueError, match="graph_page: direction='up'"):
         viz.graph_page(loss(), tmp_path / "graph.html", direction="up")
     with pytest.raises(TypeError, match="int has no graph"):
         viz.graph_page(1, tmp_path / "graph.html")
@@ -162,6 +162,9 @@ def requested(browser):
 def opened(browser, usual):
     """A function that opens a page, that of `loss()` unless told otherwise, and waits until it is ready."""
     from selenium.webdriver.support.wait import WebDriverWait
+
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})  # what other tests have left there
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
     def open_page(path=usual):
         browser.get(path.as_uri())

@@ -10,8 +10,8 @@ import pytest
 
 import viz
 from micro import Value
-from viz.graphs import number
 from viz.player.records import record
+from viz.tracing import number
 
 LABEL = "<script>alert(1)</script>"
 

@@ -18,9 +18,9 @@ import micro
 import nn
 import viz
 from micro import Value
-from viz.graphs import number
 from viz.player.frames import MARKS
 from viz.player.records import LIMIT, record
+from viz.tracing import number
 
 GOLDEN = Path(__file__).parent / "golden" / "neuron_steps.json"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -166,11 +166,17 @@ def test_parameters_by_value_by_label_and_by_tensor():
 
 
 @pytest.mark.parametrize(
-    ("parameters", "message"),
-    [("w", "one text"), (["nobody"], "'nobody' is no input"), ([Value(1.0)], "no input of this graph")],
+    ("parameters", "error", "message"),
+    [
+        ("w", TypeError, "'w' is a single one; give a list"),
+        (Value(1.0, "w"), TypeError, "is a single one; give a list"),
+        ([3], TypeError, "3 is neither a tensor nor a label"),
+        (["nobody"], ValueError, "'nobody' is no input"),
+        ([Value(1.0)], ValueError, "no input of this graph"),
+    ],
 )
-def test_parameters_that_are_none(parameters, message):
-    with pytest.raises(ValueError, match=message):
+def test_parameters_that_are_none(parameters, error, message):
+    with pytest.raises(error, match=message):
         viz.steps(neuron(), None, parameters=parameters)
 
 
@@ -213,14 +219,21 @@ def test_numbers_that_changed_since_are_not_drawn_as_if_they_had_not():
 
 @pytest.mark.parametrize("direction", ["RL", None])
 def test_directions_and_endings(direction, tmp_path):
-    with pytest.raises(ValueError, match="direction="):
+    with pytest.raises(ValueError, match="steps: direction="):
         viz.steps(neuron(), None, direction=direction)
-    with pytest.raises(ValueError, match=r"must end in \.html"):
+    with pytest.raises(ValueError, match=r"steps: path=.* must end in \.html"):
         viz.steps(neuron(), tmp_path / "steps.gif")
     with pytest.raises(ValueError, match=r"must end in \.gif"):
         viz.steps(neuron(), None).gif(tmp_path / "steps.html")
     with pytest.raises(ValueError, match="kind='pdf'"):
         viz.steps(neuron(), None).frames(tmp_path, "pdf")
+    for width in (0, 900.5):
+        with pytest.raises(ValueError, match=f"gif: width={width}"):
+            viz.steps(neuron(), None).gif(tmp_path / "steps.gif", width=width)
+    for seconds in (0, 161, "1"):
+        with pytest.raises(ValueError, match=f"write_gif: seconds={seconds!r}"):
+            viz.steps(neuron(), None).gif(tmp_path / "steps.gif", seconds, 100)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """viz: pictures of computation graphs (Graphviz) and of training (Matplotlib).
 
-It draws what offers the graph protocol (see `viz.graphs`) or a history, whichever engine that came from.
+It draws what offers the graph protocol (see `viz.tracing`) or a history, whichever engine that came from.
 """
 
 from viz.concepts import concept_map, training_loop
 from viz.graph_page import graph_page
-from viz.graphs import Edge, Graph, Node, graph, side_by_side, trace
+from viz.graphs import Graph, graph, side_by_side
 from viz.player.steps import Steps, steps
 from viz.plots.boundaries import boundary_frames, boundary_gif, decision_boundary
 from viz.plots.curves import (
@@ -22,6 +22,7 @@ from viz.plots.planes import descent_paths, loss_contour, loss_surface
 from viz.plots.spreads import learning_rate_spread
 from viz.plots.stability import edge_of_stability
 from viz.rendering import render
+from viz.tracing import Edge, Node, trace
 
 __all__ = [
     "Edge",

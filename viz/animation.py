@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +12,19 @@ from nn.files import full_path, written_whole
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+#: Seconds for a frame: a GIF counts hundredths in 16 bits, and the last frame stays four times as long.
+_LONGEST = 160
+
 
 def write_gif(
     frames: Sequence[Image], path: str | Path, seconds: float = 0.5, colours: Sequence[str] | None = None
 ) -> Path:
     """Write pictures of one size as an animated GIF that repeats for ever; returns its path.
 
-    seconds: how long each is shown; the last one stays four times as long.
+    seconds: how long each is shown, 160 at most; the last one stays four times as long.
     colours: those that are used, 256 at most, as "#rrggbb"; every pixel gets the nearest. If left out, 64 chosen from
         all frames together. They are the same for all frames, so nothing flickers.
-    Raises ValueError for another ending than .gif, for no frames, and for frames of several sizes.
+    Raises ValueError for another ending than .gif, for no frames, for frames of several sizes, and for other seconds.
     """
     from PIL import Image  # Matplotlib brings it along
 
@@ -30,8 +34,8 @@ def write_gif(
     sizes = sorted({frame.size for frame in frames})
     if len(sizes) != 1:
         raise ValueError(f"write_gif: the frames have the sizes {sizes[:3]}; give at least one, all of one size")
-    if not seconds > 0:
-        raise ValueError(f"write_gif: seconds={seconds!r}; give a number above 0")
+    if not isinstance(seconds, Real) or not 0 < seconds <= _LONGEST:
+        raise ValueError(f"write_gif: seconds={seconds!r}; give a number above 0, {_LONGEST} at most")
     palette = _together(frames).quantize(64) if colours is None else _palette(colours)
     pictures = [frame.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [round(1000 * seconds)] * (len(pictures) - 1) + [round(4000 * seconds)]

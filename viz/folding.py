@@ -1,7 +1,7 @@
 """Large graphs in few boxes: which nodes of a graph a drawing shows as one.
 
 Here a graph is plain data: nodes are numbers, and what is known of them stands in lists. What the boxes show is read
-from the engine's nodes afterwards, in `viz.graphs`.
+from the engine's nodes afterwards, in `viz.tracing`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def folded(outline: Outline, way: str) -> list[Box]:
     Raises ValueError for another way.
     """
     if way not in WAYS:
-        raise ValueError(f"fold={way!r}; use 'layer', 'neuron', or None to draw every node")
+        raise ValueError(f"graph: fold={way!r}; use 'layer' or 'neuron'")
     modules = [None if maker is None else id(maker[0]) for maker in outline.makers]
     runs = in_turns(outline.parents, modules, outline.leaves)
     titles = _titles([outline.makers[run[0]] for run in runs])

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from viz.folding import Box, fold_by_operation, most
-from viz.graphs import check_direction, check_size, drawing, folded, order_of, outline, results, summary
+from viz.folding import Box, fold_by_operation, folded, most
+from viz.graphs import check_direction, drawing
 from viz.pages import page, write_page
 from viz.rendering import draw
+from viz.tracing import check_size, order_of, outline, results, summary
 
 #: Nodes, neurons or operations up to which the inside of a box is drawn; and nodes, up to which all of them are.
 DETAIL, ALL = 120, 60
@@ -38,12 +39,13 @@ def graph_page(
     are laid out beforehand, and the page fetches nothing.
 
     path: ends in .html. fold, direction, constants: see `graph`. title: the page's heading.
-    Raises ValueError for more than `LIMIT` boxes, RuntimeError where there is no Graphviz.
+    Raises TypeError for what is no graph; ValueError for more than 1000 boxes (`tracing.LIMIT`), for another direction
+    or fold, and for a path with another ending; RuntimeError where there is no Graphviz.
     """
-    check_direction(direction)
+    check_direction("graph_page", direction)
     graph = _Graph(root, fold, constants)
     views = list(graph.views("view", title))
-    return write_page(page(title, _body(graph, views, direction), _STYLE, _SCRIPT), path)
+    return write_page("graph_page", page(title, _body(graph, views, direction), _STYLE, _SCRIPT), path)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -49,11 +49,14 @@ def page(title: str, body: str, style: str = "", script: str = "") -> str:
     return _PAGE.format(title=html.escape(title), body=body, style=_STYLE + style, script=script)
 
 
-def write_page(text: str, path: str | Path) -> Path:
-    """Write the text of a page to a file, whole or not at all; returns its path. ValueError unless it ends in .html."""
+def write_page(name: str, text: str, path: str | Path) -> Path:
+    """Write the text of a page to a file, whole or not at all; returns its path.
+
+    name: of the function that asks, for its errors: ValueError unless the path ends in .html (or .htm).
+    """
     path = full_path(path)
     if path.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"path={str(path)!r} must end in .html")
+        raise ValueError(f"{name}: path={str(path)!r} must end in .html")
     with written_whole(path) as beside:
         beside.write_text(text, encoding="utf-8")
     return path

@@ -22,8 +22,8 @@ def render(graph: Any, path: str | Path) -> Path:
     """Draw `graph`, a `graphviz.Digraph`, into a file; returns its path.
 
     path: ends in .svg, .png or .pdf, which chooses the format. Folders are made where needed.
-    Raises ValueError for another ending, and RuntimeError where there is no Graphviz at all or it refuses; the DOT text
-    then lies beside the path, with the ending .dot, so that nothing is lost.
+    Raises TypeError for what is no drawing, ValueError for another ending, and RuntimeError where there is no Graphviz
+    at all or it refuses; the DOT text then lies beside the path, with the ending .dot, so that nothing is lost.
     """
     if not hasattr(graph, "source"):
         raise TypeError(f"render: {type(graph).__name__} is not a drawing; give viz.graph(...) of it")

@@ -15,11 +15,13 @@ from xml.etree import ElementTree
 
 import graphviz
 
+from nn.data import check_count
 from nn.files import full_path, written_whole
 from viz.animation import write_gif
-from viz.graphs import Node, escape
+from viz.graphs import FONT, escape
 from viz.player.records import Recording, Step
 from viz.rendering import draw
+from viz.tracing import Node
 
 #: The namespace of the elements of an SVG.
 SVG = "{http://www.w3.org/2000/svg}"
@@ -37,7 +39,6 @@ BOXES = {
 }
 _INK, QUIET, _COMING = "#1f2937", "#4b5563", "#b6bcc6"
 VALUE_INK, GRADIENT_INK = "#005a8c", "#a84600"
-_FONT = "Helvetica,Arial,sans-serif"
 
 
 def layout(recording: Recording, direction: str) -> graphviz.Digraph:
@@ -45,30 +46,32 @@ def layout(recording: Recording, direction: str) -> graphviz.Digraph:
     return _drawing(recording, direction, _longest(recording), None)
 
 
-def frame(recording: Recording, place: int, direction: str, width: float, dpi: float = 72) -> graphviz.Digraph:
-    """The picture after the step number `place`, the step below it in words and formulas.
-
-    width: what the caption is to fill, in points.
-    """
-    written: dict[str, str] = {}
-    for step in recording.steps[: place + 1]:
-        written |= step.shows
-    drawing = _drawing(recording, direction, written, recording.steps[place])
-    captions = [_lines(step, place, recording, width) for place, step in enumerate(recording.steps)]
-    drawing.attr("graph", label=_caption(captions[place], max(map(len, captions)), width), labelloc="b", dpi=f"{dpi:g}")
-    return drawing
-
-
 def frames(recording: Recording, direction: str, kind: str, pixels: float | None = None) -> Iterator[bytes]:
     """All frames as SVG or PNG. pixels: how wide a PNG is at most; twice as many as there are points, if left out."""
-    width = max(520.0, size(draw(layout(recording, direction).source, "svg"))[0])
+    drawings = list(_frames(recording, direction))
     dpi = 72.0
     if kind == "png":
-        whole, _ = size(draw(frame(recording, 0, direction, width).source, "svg"))
+        whole, _ = size(draw(drawings[0].source, "svg"))
         dpi = min(144.0, 72 * pixels / whole) if pixels else 144.0
-    for place in range(len(recording.steps)):
-        picture = draw(frame(recording, place, direction, width, dpi).source, kind)
+    for drawing in drawings:
+        drawing.attr("graph", dpi=f"{dpi:g}")
+        picture = draw(drawing.source, kind)
         yield _without_invisible(picture) if kind == "svg" else picture
+
+
+def _frames(recording: Recording, direction: str) -> Iterator[graphviz.Digraph]:
+    """The picture after each step, the step below it in words and formulas; all captions have the room of the longest.
+
+    They are as wide as the graph, but no narrower than 520 points.
+    """
+    width = max(520.0, size(draw(layout(recording, direction).source, "svg"))[0])
+    captions = [_lines(step, place, recording, width) for place, step in enumerate(recording.steps)]
+    written: dict[str, str] = {}
+    for step, caption in zip(recording.steps, captions, strict=True):
+        written |= step.shows
+        drawing = _drawing(recording, direction, written, step)
+        drawing.attr("graph", label=_caption(caption, max(map(len, captions)), width), labelloc="b")
+        yield drawing
 
 
 def _without_invisible(svg: bytes) -> bytes:
@@ -101,7 +104,8 @@ def write_frames(recording: Recording, direction: str, folder: str | Path, kind:
 
 
 def write_animation(recording: Recording, direction: str, path: str | Path, seconds: float, pixels: int) -> Path:
-    """Write the frames as an animated GIF."""
+    """Write the frames as an animated GIF, `pixels` wide at most."""
+    check_count("gif: width", pixels)
     from PIL import Image  # Matplotlib brings it along
 
     pictures = [Image.open(io.BytesIO(picture)) for picture in frames(recording, direction, "png", pixels)]
@@ -147,8 +151,8 @@ def _drawing(recording: Recording, direction: str, written: dict[str, str], step
     longest = _longest(recording)
     drawing = graphviz.Digraph(
         graph_attr={"rankdir": direction, "bgcolor": "white", "ranksep": "0.1", "nodesep": "0.25", "pad": "0.1"},
-        node_attr={"shape": "plain", "fontname": _FONT, "fontsize": "12"},
-        edge_attr={"fontname": _FONT, "fontsize": "11", "arrowsize": "0.7"},
+        node_attr={"shape": "plain", "fontname": FONT, "fontsize": "12"},
+        edge_attr={"fontname": FONT, "fontsize": "11", "arrowsize": "0.7"},
     )
     for node in recording.nodes:
         mark = MARKS[step.kind] if step and node.name in step.nodes else ""
@@ -214,4 +218,4 @@ def _caption(lines: list[str], count: int, width: float) -> str:
         f'<TR><TD ALIGN="LEFT" WIDTH="{width:.0f}">{line}</TD></TR>' for line in lines + [" "] * (count - len(lines))
     )
     table = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">{rows}</TABLE>'
-    return f'<<FONT FACE="{_FONT}" POINT-SIZE="12" COLOR="{_INK}">{table}</FONT>>'
+    return f'<<FONT FACE="{FONT}" POINT-SIZE="12" COLOR="{_INK}">{table}</FONT>>'

@@ -12,11 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
-from viz.graphs import Node
 from viz.pages import page
 from viz.player.frames import GRADIENT_INK, QUIET, SVG, VALUE_INK, layout, size, svg_text
 from viz.player.records import Recording
 from viz.rendering import draw
+from viz.tracing import Node
 
 _HERE = Path(__file__).parent
 

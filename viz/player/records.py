@@ -1,6 +1,6 @@
 """What happens in one step of training, as plain records: each thing in words and in numbers.
 
-`record` reads a graph that offers the graph protocol (see `viz.graphs`), and besides:
+`record` reads a graph that offers the graph protocol (see `viz.tracing`), and besides:
 
     backward_steps()   the backward pass one node at a time, as `micro.Value` has it: records with `node`, `gradient`
                        and `edges`, which have `parent`, `slope`, `contribution`, `before` and `after`
@@ -19,7 +19,8 @@ from itertools import count
 from numbers import Real
 from typing import Any
 
-from viz.graphs import Edge, Node, number, trace
+from nn.engine import is_tensor
+from viz.tracing import Edge, Node, number, trace
 
 #: Nodes from which step by step is refused: it would be hundreds of steps, in a picture larger than any screen.
 LIMIT = 150
@@ -76,9 +77,9 @@ def record(loss: Any, lr: float = 0.1, parameters: Iterable[Any] | None = None) 
     parameters: what is updated: Values, tensors of which some elements stand in the graph, or labels. All inputs, if
         left out; () leaves out the update.
 
-    Raises TypeError for what has no `backward_steps`; ValueError for more than `LIMIT` nodes, for parameters that are
-    no inputs of the graph, and where a number was changed after the result was computed from it, as an optimizer does:
-    the formulas would be untrue.
+    Raises TypeError for what has no `backward_steps`, and for parameters that are neither tensors nor labels;
+    ValueError for more than `LIMIT` nodes, for parameters that are no inputs of the graph, and where a number was
+    changed after the result was computed from it, as an optimizer does: the formulas would be untrue.
     """
     if not hasattr(loss, "backward_steps"):
         raise TypeError(
@@ -136,14 +137,16 @@ class _Recorder:
 
     def _chosen(self, parameters: Iterable[Any]) -> list[Any]:
         """The inputs that `parameters` means, in the order of the graph."""
-        if isinstance(parameters, str):
-            raise ValueError(f"steps: parameters={parameters!r} is one text; give a list of labels")
+        if isinstance(parameters, str) or is_tensor(parameters):
+            raise TypeError(f"steps: parameters={parameters!r:.80} is a single one; give a list")
         inputs, chosen = self._inputs(), set()
         for parameter in parameters:
             if isinstance(parameter, str):
                 meant = {id(value) for value in inputs if value.label == parameter}
-            else:
+            elif is_tensor(parameter):
                 meant = {id(element) for element in parameter.flat()} & {id(value) for value in inputs}
+            else:
+                raise TypeError(f"steps: the parameter {parameter!r:.80} is neither a tensor nor a label")
             if not meant:
                 raise ValueError(f"steps: the parameter {parameter!r:.80} is no input of this graph")
             chosen |= meant

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from viz.graphs import check_direction
 from viz.pages import write_page
 from viz.player.frames import write_animation, write_frames
 from viz.player.page import player
@@ -39,6 +40,7 @@ class Steps:
         """Write a picture of each step into a folder: step_01.svg, step_02.svg, ...; returns their paths.
 
         All have one size, and nothing moves from one to the next. kind: "svg" or "png"; a PNG has 144 dots an inch.
+        Raises ValueError for another kind.
         """
         return write_frames(self.recording, self.direction, folder, kind)
 
@@ -46,6 +48,7 @@ class Steps:
         """Write the frames as an animated GIF; returns its path.
 
         seconds: how long each step is shown. width: in pixels, at most.
+        Raises ValueError for a path that does not end in .gif, and for a width or seconds that cannot be.
         """
         return write_animation(self.recording, self.direction, path, seconds, width)
 
@@ -82,14 +85,13 @@ def steps(
     direction: "LR" draws from left to right, "TB" from top to bottom.
     title: the heading of the page.
 
-    Raises TypeError for what has no `backward_steps`, such as a `fast.Tensor`; ValueError for more than
-    150 nodes (`records.LIMIT`), for a learning rate that is no finite number, for parameters that are no inputs, for a
-    graph in which numbers were changed since it was computed, and for a path with another ending; RuntimeError where
-    there is no Graphviz.
+    Raises TypeError for what has no `backward_steps`, such as a `fast.Tensor`, and for parameters that are neither
+    tensors nor labels; ValueError for more than 150 nodes (`records.LIMIT`), for a learning rate that is no finite
+    number, for parameters that are no inputs, for a graph in which numbers were changed since it was computed, for
+    another direction, and for a path with another ending; RuntimeError where there is no Graphviz.
     """
-    if direction not in ("LR", "TB"):
-        raise ValueError(f"steps: direction={direction!r}; use 'LR' (left to right) or 'TB' (top to bottom)")
+    check_direction("steps", direction)
     recorded = Steps(record(loss, lr, parameters), direction, title)
     if path is not None:
-        write_page(recorded.page(), path)
+        write_page("steps", recorded.page(), path)
     return recorded
