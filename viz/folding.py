@@ -72,32 +72,15 @@ def folded(outline: Outline, way: str) -> list[Box]:
     """
     if way not in WAYS:
         raise ValueError(f"graph: fold={way!r}; use 'layer' or 'neuron'")
-    modules = [None if maker is None else id(maker[0]) for maker in outline.makers]
-    runs = in_turns(outline.parents, modules, outline.leaves)
-    titles = _titles([outline.makers[run[0]] for run in runs])
-    boxes = [
-        box
-        for title, run, neurons in zip(titles, runs, _neurons(outline, runs), strict=True)
-        for box in _boxes_of_run(outline, title, run, neurons, way)
-    ]
+    boxes = _computed(outline, way)
     layers = {number for number, box in enumerate(boxes) if box.kind != "outside"}
     if layers and boxes[-1].kind == "outside" and len(outline.parents) - 1 in boxes[-1].members:
         boxes[-1] = replace(boxes[-1], title=outline.labels[-1] or "loss")
-    all_users = _users(outline, boxes)
-    for leaf, users in all_users.items():
-        if users and outline.leaves[leaf] != "data":
-            boxes[min(users)].members.append(leaf)
-    for box in boxes:
-        box.members.sort()
+    users = _users(outline, boxes)
+    inputs = {leaf: its_users for leaf, its_users in users.items() if outline.leaves[leaf] == "data" or not its_users}
+    _add_to_first(boxes, {leaf: its_users for leaf, its_users in users.items() if leaf not in inputs})
     folds = {number for number, box in enumerate(boxes) if number in layers or len(box.members) > SMALL}
-    inputs: dict[str, tuple[list[int], set[int]]] = {}  # by name, the nodes and the boxes that use them
-    for leaf, users in all_users.items():
-        if outline.leaves[leaf] == "data" or not users:
-            unnamed = "inputs of the loss" if layers and not layers & users else "inputs"
-            nodes, their_users = inputs.setdefault(outline.labels[leaf].partition("[")[0] or unnamed, ([], set()))
-            nodes.append(leaf)
-            their_users |= users
-    first = [_unfolded(Box("inputs", name, "", nodes), folds & users) for name, (nodes, users) in inputs.items()]
+    first = [_unfolded(box, folds & its_users) for box, its_users in _by_label(outline, inputs, layers)]
     return [*chain(*first, *[_unfolded(box, folds & {number}) for number, box in enumerate(boxes)])]
 
 
@@ -111,12 +94,20 @@ def fold_by_operation(outline: Outline, members: Sequence[int]) -> list[Box]:
     for turn in turns:
         nodes = [members[place] for place in turn]
         boxes.append(Box("operation", most(outline, nodes), "", nodes))
-    for leaf, users in _users(outline, boxes).items():
-        if leaf in places:
-            boxes[min(users)].members.append(leaf)
-    for box in boxes:
-        box.members.sort()
+    _add_to_first(boxes, {leaf: users for leaf, users in _users(outline, boxes).items() if leaf in places})
     return boxes
+
+
+def _computed(outline: Outline, way: str) -> list[Box]:
+    """The boxes of all nodes that were computed, each after those from which it is."""
+    modules = [None if maker is None else id(maker[0]) for maker in outline.makers]
+    runs = in_turns(outline.parents, modules, outline.leaves)
+    titles = _titles([outline.makers[run[0]] for run in runs])
+    return [
+        box
+        for title, run, neurons in zip(titles, runs, _neurons(outline, runs), strict=True)
+        for box in _boxes_of_run(outline, title, run, neurons, way)
+    ]
 
 
 def _boxes_of_run(
@@ -151,6 +142,26 @@ def _users(outline: Outline, boxes: list[Box]) -> dict[int, set[int]]:
                 if parent in users:
                     users[parent].add(number)
     return users
+
+
+def _add_to_first(boxes: list[Box], users: dict[int, set[int]]) -> None:
+    """Put each of these leaves into the first box that uses it."""
+    for leaf, its_users in users.items():
+        boxes[min(its_users)].members.append(leaf)
+    for box in boxes:
+        box.members.sort()
+
+
+def _by_label(outline: Outline, inputs: dict[int, set[int]], layers: set[int]) -> Iterator[tuple[Box, set[int]]]:
+    """A box for each name of inputs, and the boxes that use it. inputs: the users of each. layers: which those are."""
+    named: dict[str, tuple[list[int], set[int]]] = {}
+    for leaf, users in inputs.items():
+        unnamed = "inputs of the loss" if layers and not layers & users else "inputs"
+        nodes, all_users = named.setdefault(outline.labels[leaf].partition("[")[0] or unnamed, ([], set()))
+        nodes.append(leaf)
+        all_users |= users
+    for name, (nodes, all_users) in named.items():
+        yield Box("inputs", name, "", nodes), all_users
 
 
 def _unfolded(box: Box, folds: set[int]) -> list[Box]:

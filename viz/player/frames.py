@@ -37,7 +37,7 @@ BOXES = {
     "inner": ("#ffffff", "#4b5563"),
     "result": ("#fdf0cf", "#4b5563"),
 }
-_INK, QUIET, _COMING = "#1f2937", "#4b5563", "#b6bcc6"
+_INK, QUIET, COMING = "#1f2937", "#4b5563", "#b6bcc6"
 VALUE_INK, GRADIENT_INK = "#005a8c", "#a84600"
 
 
@@ -51,8 +51,8 @@ def frames(recording: Recording, direction: str, kind: str, pixels: float | None
     drawings = list(_frames(recording, direction))
     dpi = 72.0
     if kind == "png":
-        whole, _ = size(draw(drawings[0].source, "svg"))
-        dpi = min(144.0, 72 * pixels / whole) if pixels else 144.0
+        points = width_of(draw(drawings[0].source, "svg"))
+        dpi = min(144.0, 72 * pixels / points) if pixels else 144.0
     for drawing in drawings:
         drawing.attr("graph", dpi=f"{dpi:g}")
         picture = draw(drawing.source, kind)
@@ -64,7 +64,7 @@ def _frames(recording: Recording, direction: str) -> Iterator[graphviz.Digraph]:
 
     They are as wide as the graph, but no narrower than 520 points.
     """
-    width = max(520.0, size(draw(layout(recording, direction).source, "svg"))[0])
+    width = max(520.0, width_of(draw(layout(recording, direction).source, "svg")))
     captions = [_lines(step, place, recording, width) for place, step in enumerate(recording.steps)]
     written: dict[str, str] = {}
     for step, caption in zip(recording.steps, captions, strict=True):
@@ -115,7 +115,7 @@ def write_animation(recording: Recording, direction: str, path: str | Path, seco
 def _colours() -> list[str]:
     """All colours of the frames, and what lies between the letters and their paper."""
     papers = ["#ffffff", *sorted({fill for fill, _ in BOXES.values()} - {"#ffffff"})]
-    inks = [*MARKS.values(), _INK, QUIET, _COMING, VALUE_INK, GRADIENT_INK]
+    inks = [*MARKS.values(), _INK, QUIET, COMING, VALUE_INK, GRADIENT_INK]
     on_white = [_between(ink, "#ffffff", share) for ink in inks for share in (1.0, 0.75, 0.5, 0.25)]
     on_boxes = [_between(ink, paper, share) for ink in inks for paper in papers[1:] for share in (0.67, 0.33)]
     return papers + on_white + on_boxes
@@ -127,11 +127,11 @@ def _between(ink: str, paper: str, share: float) -> str:
     return "#" + "".join(f"{round(share * one + (1 - share) * other):02x}" for one, other in zip(*parts, strict=True))
 
 
-def size(svg: bytes) -> tuple[float, float]:
-    """Width and height of an SVG of Graphviz, in points."""
-    found = re.search(rb'<svg width="([\d.]+)pt" height="([\d.]+)pt"', svg)
+def width_of(svg: bytes) -> float:
+    """The width of an SVG of Graphviz, in points."""
+    found = re.search(rb'<svg width="([\d.]+)pt"', svg)
     assert found is not None
-    return float(found[1]), float(found[2])
+    return float(found[1])
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def _drawing(recording: Recording, direction: str, written: dict[str, str], step
         drawing.node(node.name, label=_box(node, written, longest, mark), id=node.name)
     for name, edge in recording.edges.items():
         mark = MARKS[step.kind] if step and name in step.edges else ""
-        line = mark or (QUIET if written.get(f"{edge.child}-value") else _COMING)
+        line = mark or (QUIET if written.get(f"{edge.child}-value") else COMING)
         label = _edge_label(written.get(name, ""), longest[name]) if name in longest else ""
         drawing.edge(edge.parent, edge.child, label=label, id=name, color=line, penwidth="3" if mark else "1")
     return drawing
@@ -167,8 +167,8 @@ def _drawing(recording: Recording, direction: str, written: dict[str, str], step
 
 def _box(node: Node, written: dict[str, str], longest: dict[str, str], mark: str) -> str:
     has_value = bool(written.get(f"{node.name}-value"))
-    fill, border = BOXES[node.kind] if has_value else ("#ffffff", _COMING)
-    ink, quiet = (_INK, QUIET) if has_value else (_COMING, _COMING)
+    fill, border = BOXES[node.kind] if has_value else ("#ffffff", COMING)
+    ink, quiet = (_INK, QUIET) if has_value else (COMING, COMING)
     lines = [f"<B>{escape(node.label)}</B>"] if node.label else []
     lines += [escape(node.formula)] if node.formula else []
     heading = "".join(f'<TR><TD COLSPAN="2"><FONT COLOR="{ink}">{line}</FONT></TD></TR>' for line in lines)
@@ -177,7 +177,7 @@ def _box(node: Node, written: dict[str, str], longest: dict[str, str], mark: str
         place = f"{node.name}-{row}"
         if place in longest:
             width = 8 * len(longest[place]) + 4  # no digit of a font of 12 points is wider than 8
-            word = quiet if row == "value" or written.get(place) else _COMING
+            word = quiet if row == "value" or written.get(place) else COMING
             rows += (
                 f'<TR><TD ALIGN="LEFT"><FONT COLOR="{word}">{row}</FONT></TD>'
                 f'<TD ALIGN="RIGHT" WIDTH="{width}">{_text(written.get(place, ""), longest[place], colour)}</TD></TR>'

@@ -1,6 +1,7 @@
 """The page that plays a recording: the graph, laid out once, into which a script writes the texts of each step.
 
-Its style and its script lie beside this file, in page.css and page.js; the page carries copies of them.
+Its style and its script lie beside this file, in page.css and page.js; the page carries copies of them. By day its
+colours are those of the frames, by night those of page.css.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from viz.pages import page
-from viz.player.frames import GRADIENT_INK, QUIET, SVG, VALUE_INK, layout, size, svg_text
+from viz.player.frames import BOXES, COMING, GRADIENT_INK, MARKS, QUIET, SVG, VALUE_INK, layout, svg_text, width_of
 from viz.player.records import Recording
 from viz.rendering import draw
 from viz.tracing import Node
@@ -68,7 +69,14 @@ def player(recording: Recording, direction: str, title: str) -> str:
         steps=_embedded([{key: value for key, value in asdict(step).items() if key != "numbers"} for step in steps]),
     )
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    return page(title, body, style, script)
+    return page(title, body, _colours() + style, script)
+
+
+def _colours() -> str:
+    """The colours of the frames as variables of the style."""
+    inks = {"value": VALUE_INK, "gradient": GRADIENT_INK, "quiet": QUIET, "coming": COMING}
+    colours = inks | {kind: fill for kind, (fill, _) in BOXES.items()} | MARKS
+    return ":root { " + " ".join(f"--{name}: {colour};" for name, colour in colours.items()) + " }\n"
 
 
 def _button(name: str, label_and_path: tuple[str, str]) -> str:
@@ -89,9 +97,8 @@ def _embedded(data: object) -> str:
 def _picture(recording: Recording, direction: str) -> str:
     svg = draw(layout(recording, direction).source, "svg")
     root = ElementTree.fromstring(svg)
-    width, _ = size(svg)
     del root.attrib["width"], root.attrib["height"]
-    root.set("style", f"--points: {width:.0f}")
+    root.set("style", f"--points: {width_of(svg):.0f}")
     root.set("role", "img")
     root.set("aria-label", "The computation as a graph. The text below says what each step does in it.")
     (graph,) = root.findall(f"{SVG}g")

@@ -1,6 +1,5 @@
 """Curves of training, with Matplotlib: losses, learning rates, and what the one does to the other.
 
-Every function draws into `ax` (a new figure's, if left out), returns the axes, and neither shows nor saves anything.
 Curves are plain sequences or arrays of numbers, or a history as `nn.fit` returns it. An axis is logarithmic where its
 numbers span a factor of 10 or more and none is negative. Steps are counted from 0.
 """

@@ -1,7 +1,4 @@
-"""How good a trained network is, with Matplotlib: which classes it takes for which, and when it had learned enough.
-
-Every function draws into `ax` (a new figure's, if left out), returns the axes, and neither shows nor saves anything.
-"""
+"""How good a trained network is, with Matplotlib: which classes it takes for which, and when it had learned enough."""
 
 from __future__ import annotations
 

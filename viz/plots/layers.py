@@ -1,6 +1,5 @@
 """What happens inside a network, layer by layer, with Matplotlib: the spread of numbers, and the size of updates.
 
-Every function draws into `ax` (a new figure's, if left out), returns the axes, and neither shows nor saves anything.
 Numbers are plain arrays by the names of layers or parameters, the first layer first, as `nn.record_activations` and
 `nn.UpdateRatios` give them.
 """

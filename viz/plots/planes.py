@@ -1,6 +1,5 @@
 """Heights over a plane, with Matplotlib: the loss as contour and as surface, and paths of optimizers across it.
 
-Every function draws into `ax` (a new figure's, if left out), returns the axes, and neither shows nor saves anything.
 Heights are plain arrays, such as `nn.loss_plane` gives: xs (W,), ys (H,) and heights (H, W), where heights[i, j]
 belongs to (xs[j], ys[i]). Where a height is nan or infinite, contours are hatched.
 """
