@@ -1,7 +1,7 @@
 """The page that plays a recording: the graph, laid out once, into which a script writes the texts of each step.
 
-Its style and its script lie beside this file, in page.css and page.js; the page carries copies of them. By day its
-colours are those of the frames, by night those of page.css.
+Its style and its script lie beside this file, in page.css and page.js; the page carries copies of them. Its light
+colours are those of the frames, its dark ones stand in page.css.
 """
 
 from __future__ import annotations
