@@ -16,7 +16,7 @@ from scipy.linalg import eigh_tridiagonal
 
 from nn.arguments import check_error, check_model, prepare
 from nn.callbacks import Callback
-from nn.data import Data, check_count
+from nn.data import Data, check_count, generator
 from nn.engine import Tensor
 from nn.history import Run
 from nn.modules import Module, first_parameter
@@ -41,7 +41,7 @@ def sharpness(model: Module, data: Data, loss: Loss, *, seed: int = 0) -> float:
     """
     check_model("sharpness", model)
     hessian = _Hessian("sharpness", model, data, loss)
-    start = np.random.default_rng(seed).normal(size=hessian.size)
+    start = generator(seed).normal(size=hessian.size)
     return largest_eigenvalue(hessian.product, start, hessian.precision)
 
 

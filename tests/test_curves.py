@@ -147,6 +147,20 @@ def test_a_cross_marks_where_a_curve_leaves_for_good():
         assert fits(ax)
 
 
+def test_learning_rate_curves_carry_their_verdicts():
+    best = [1.0, 0.5, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1]
+    curves = {10.0: [1.0, 1e8, np.inf, np.nan], 0.001: [1 - 0.01 * i for i in range(8)], 0.1: best}
+    ax = viz.learning_rate_curves(curves)
+    assert labels(ax) == ["0.001: too low", "0.1: just right", "10: diverged at step 1"]
+    assert list(drawn(ax)["0.1: just right"][1]) == best
+    low, high = ax.get_ylim()
+    assert low < 0.1
+    assert high < 10
+    ((step, height),) = crosses(ax)
+    assert height == high
+    assert 0 < step < 1  # between the losses of 1 and 1e8
+
+
 def test_only_what_diverged_leaves_the_axes():
     spike = [1.0, 0.5, 900.0, 0.5, 0.4, 0.2, 0.1, 0.1, 0.1]
     ax = viz.learning_rate_curves({0.1: spike, 1.0: [1.0, 1e5, 1e9, math.inf]})
@@ -318,6 +332,15 @@ def test_maps_of_little(final):
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Losses of epochs.
+
+
+def test_loss_curves_draw_what_they_are_given():
+    ax = viz.loss_curves(nn.History(loss=[3.0, 2.0, 1.0], validation_loss=[4.0, 3.0, 2.0]))
+    assert [line.get_xydata().tolist() for line in ax.lines] == [[[1, 3], [2, 2], [3, 1]], [[1, 4], [2, 3], [3, 2]]]
+    assert labels(ax) == ["training", "validation"]
+    ax = viz.loss_curves({"a": [1.0, 2.0], "b": np.array([2.0, 1.0])})
+    assert [list(line.get_ydata()) for line in ax.lines] == [[1, 2], [2, 1]]
+    assert labels(ax) == ["a", "b"]
 
 
 def test_loss_curves_show_divergence_and_a_wide_range():

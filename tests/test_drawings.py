@@ -1,11 +1,9 @@
-"""Pictures: golden DOT text, labels that are shown letter by letter, files in every format, plots of what was given."""
+"""Pictures: golden DOT text, labels that are shown letter by letter, files in every format."""
 
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 
 import fast
@@ -18,9 +16,6 @@ from viz.graphs import escape
 
 GOLDEN = Path(__file__).parent / "golden"
 NASTY = "say \"hi\" 'there' <b>bold</b> &amp; {a|b} \\N \\\\ \\n [x] ->\nsecond line é ∂ ×"
-
-
-pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 def neuron():
@@ -179,43 +174,3 @@ def test_a_drawing_of_a_layer_names_its_parameters():
     model = nn.MLP([2, 2, 1], engine=micro, seed=0)
     nodes, _ = viz.trace(model(micro.tensor([[1.0, 2.0]]))[0, 0])
     assert {"0.weight[0, 0]", "0.bias[1]", "2.weight[0, 1]"} <= {node.label for node in nodes}
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# Plots.
-
-
-def test_loss_curves_draw_what_they_are_given():
-    history = nn.History(loss=[3.0, 2.0, 1.0], validation_loss=[4.0, 3.0, 2.0])
-    ax = viz.loss_curves(history)
-    assert [list(line.get_ydata()) for line in ax.lines] == [[3, 2, 1], [4, 3, 2]]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "validation"]
-    mine = plt.subplots()[1]
-    assert viz.loss_curves({"a": [1.0, 2.0], "b": [2.0, 1.0]}, ax=mine) is mine
-    assert [list(line.get_ydata()) for line in mine.lines] == [[1, 2], [2, 1]]
-
-
-def test_learning_rate_curves_carry_their_verdicts():
-    best = [1.0, 0.5, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1]
-    curves = {10.0: [1.0, 1e8, np.inf, np.nan], 0.001: [1 - 0.01 * i for i in range(8)], 0.1: best}
-    ax = viz.learning_rate_curves(curves)
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["0.001: too low", "0.1: just right", "10: diverged at step 1"]
-    drawn = {line.get_label(): line for line in ax.lines}
-    assert list(drawn["0.1: just right"].get_ydata()) == best
-    low, high = ax.get_ylim()
-    assert low < 0.1
-    assert high < 10
-    (cross,) = set(ax.lines) - {drawn[label] for label in labels}
-    (step,), (height,) = cross.get_data()
-    assert height == high
-    assert 0 < step < 1  # between the losses of 1 and 1e8
-
-
-def test_decision_boundary_is_where_the_score_is_zero():
-    points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
-    ax = viz.decision_boundary(lambda p: p[:, :1] - 0.5, points, points[:, 0])
-    (boundary,) = [c for c in ax.collections if getattr(c, "levels", None) is not None and list(c.levels) == [0.0]]
-    line = np.concatenate([path.vertices for path in boundary.get_paths()])
-    np.testing.assert_allclose(line[:, 0], 0.5, atol=1e-9)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["class 0", "class 1"]

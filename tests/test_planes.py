@@ -123,8 +123,10 @@ def test_planes_that_cannot_be():
         with pytest.raises(ValueError, match="log=True needs heights of 0 or more"):
             function(XS, YS, -BOWL, log=True)
     assert plt.get_fignums() == []
-    with pytest.raises(TypeError, match="ax is flat"):
+    with pytest.raises(TypeError, match="ax is of the kind 'rectilinear'; give axes in three"):
         viz.loss_surface(XS, YS, BOWL, ax=plt.subplots()[1])
+    with pytest.raises(TypeError, match="ax is a ndarray; give axes in three"):
+        viz.loss_surface(XS, YS, BOWL, ax=plt.subplots(2)[1])
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -228,6 +230,12 @@ def boundary(ax):
     """The points of all lines at 0."""
     found = [c for c in contours(ax) if list(c.levels) == [0.0]]
     return np.concatenate([path.vertices for collection in found for path in collection.get_paths()])
+
+
+def test_the_boundary_of_one_score_is_where_it_is_zero():
+    ax = viz.decision_boundary(lambda p: p[:, :1] - 0.5, POINTS, POINTS[:, 0])
+    np.testing.assert_allclose(boundary(ax)[:, 0], 0.5, atol=1e-9)
+    assert labels(ax) == ["class 0", "class 1"]
 
 
 def test_the_boundary_of_two_scores_is_where_they_are_equal():

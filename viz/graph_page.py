@@ -1,4 +1,7 @@
-"""A folded graph as a page whose boxes open: each shows, in a drawing of its own, what is inside it."""
+"""A folded graph as a page whose boxes open: each shows, in a drawing of its own, what is inside it.
+
+Its style and its script lie beside this file, in graph_page.css and graph_page.js; the page carries copies of them.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,8 @@ def graph_page(
     check_direction("graph_page", direction)
     graph = _Graph(root, fold, constants)
     views = list(graph.views("view", title))
-    return write_page("graph_page", page(title, _body(graph, views, direction), _STYLE, _SCRIPT), path)
+    style, script = (Path(__file__).with_suffix(kind).read_text(encoding="utf-8") for kind in (".css", ".js"))
+    return write_page("graph_page", page(title, _body(graph, views, direction), style, script), path)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -245,68 +249,3 @@ def _svg(picture: bytes, title: str, opens: dict[str, tuple[str, str]]) -> str:
             element.attrib |= {"role": "button", "tabindex": "0", "aria-expanded": "false", "aria-label": label}
             element.attrib |= {"aria-controls": f"{inside}-open", "data-opens": inside}
     return ElementTree.tostring(svg, encoding="unicode")
-
-
-_STYLE = """
-figure { border: 1px solid var(--line); border-radius: 6px; padding: .5rem; }
-svg { font-family: Helvetica, Arial, sans-serif; display: block; }
-body:has(#fit:checked) svg { max-width: 100%; height: auto; }
-section section { margin: 1rem 0 0; padding: .5rem 0 0 1rem; border-left: 4px solid var(--focus); }
-section h2 { font-size: 1.1rem; margin: 0; display: inline-block; margin-right: 1rem; }
-[role=button] { cursor: pointer; }
-[role=button]:hover path, [role=button]:focus-visible path, [aria-expanded=true] path { stroke-width: 4; }
-"""
-
-_SCRIPT = """
-"use strict";
-const said = document.getElementById("said"), insides = document.createElement("div");
-
-async function unpack() {
-  const bytes = Uint8Array.from(atob(document.getElementById("insides").textContent), (c) => c.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  insides.innerHTML = await new Response(stream).text();
-}
-
-function close(box) {
-  box.setAttribute("aria-expanded", "false");
-  document.getElementById(box.getAttribute("aria-controls"))?.remove(); // gone already with one around it
-  said.textContent = "Closed: " + box.getAttribute("aria-label");
-}
-
-function open(box) {
-  const template = insides.querySelector(`[data-name="${box.dataset.opens}"]`), outer = box.closest("section");
-  outer.querySelectorAll('[aria-expanded="true"]').forEach(close);
-  const section = document.createElement("section"), heading = document.createElement("h2"),
-    button = document.createElement("button");
-  section.id = box.getAttribute("aria-controls");
-  heading.textContent = template.dataset.title;
-  heading.id = section.id + "-title";
-  section.setAttribute("aria-labelledby", heading.id);
-  button.textContent = "Close";
-  button.addEventListener("click", () => { close(box); box.focus(); });
-  section.append(heading, button, template.content.cloneNode(true));
-  outer.append(section);
-  box.setAttribute("aria-expanded", "true");
-  said.textContent = "Opened: " + heading.textContent + ". " + section.querySelector("p").textContent;
-  section.scrollIntoView({block: "nearest"});
-}
-
-function toggle(event) {
-  const box = event.target.closest("[data-opens]");
-  if (!box) return;
-  event.preventDefault();
-  if (box.getAttribute("aria-expanded") === "true") close(box); else open(box);
-}
-
-unpack().then(() => {
-  document.addEventListener("click", toggle);
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" || event.key === " ") toggle(event);
-    if (event.key === "Escape") {
-      const last = [...document.querySelectorAll('[aria-expanded="true"]')].pop();
-      if (last) { close(last); last.focus(); }
-    }
-  });
-  document.body.dataset.ready = "yes";
-}, (error) => { said.textContent = "This browser cannot open the boxes: " + error; });
-"""

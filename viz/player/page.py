@@ -19,8 +19,6 @@ from viz.player.records import Recording
 from viz.rendering import draw
 from viz.tracing import Node
 
-_HERE = Path(__file__).parent
-
 #: What the parts of training are called in the page, by the kind of step.
 _PARTS = {"forward": "Forward", "loss": "Loss", "backward": "Backward", "update": "Update"}
 
@@ -68,7 +66,7 @@ def player(recording: Recording, direction: str, title: str) -> str:
         ),
         steps=_embedded([{key: value for key, value in asdict(step).items() if key != "numbers"} for step in steps]),
     )
-    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style, script = (Path(__file__).with_suffix(kind).read_text(encoding="utf-8") for kind in (".css", ".js"))
     return page(title, body, _colours() + style, script)
 
 

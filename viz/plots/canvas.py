@@ -29,11 +29,16 @@ def shades(count: int, lightest: float = 0.85) -> np.ndarray:
     return colormaps["viridis"](np.linspace(0, lightest, count))
 
 
-def axes_of(name: str, ax: Any) -> Axes:
-    """`ax` itself, or the axes of a new figure. TypeError, by the name of the function, for what are no flat axes."""
+def axes_of(name: str, ax: Any, kind: str = "rectilinear") -> Any:
+    """`ax` itself, or the axes of a new figure; TypeError, by the name of the function, for axes of another kind.
+
+    kind: Matplotlib's name of the projection: flat ones are "rectilinear", or else "3d".
+    """
     import matplotlib.pyplot as plt  # takes a second, so only for those who plot; picks a backend that needs no display
 
-    return plt.subplots(layout="constrained")[1] if ax is None else _check_axes(f"{name}: ax", ax)
+    if ax is None:
+        return plt.subplots(subplot_kw={"projection": kind}, layout="constrained")[1]
+    return _check_axes(f"{name}: ax", ax, kind)
 
 
 def pair_of(name: str, axes: Any) -> tuple[Axes, Axes]:
@@ -47,11 +52,18 @@ def pair_of(name: str, axes: Any) -> tuple[Axes, Axes]:
     return _check_axes(f"{name}: axes[0]", axes[0]), _check_axes(f"{name}: axes[1]", axes[1])
 
 
-def _check_axes(name: str, ax: Any) -> Axes:
-    kind = getattr(ax, "name", None)  # of Matplotlib's projection
-    if kind != "rectilinear":
-        what = f"of the kind {kind!r}" if isinstance(kind, str) else f"a {type(ax).__name__}"
-        raise TypeError(f"{name} is {what}; give flat axes, such as plt.subplots()[1]")
+#: What to give where axes of a kind are needed.
+_ADVICE = {
+    "rectilinear": "flat axes, such as plt.subplots()[1]",
+    "3d": 'axes in three dimensions, such as plt.subplots(subplot_kw={"projection": "3d"})[1]',
+}
+
+
+def _check_axes(name: str, ax: Any, kind: str = "rectilinear") -> Any:
+    given = getattr(ax, "name", None)
+    if given != kind:
+        what = f"of the kind {given!r}" if isinstance(given, str) else f"a {type(ax).__name__}"
+        raise TypeError(f"{name} is {what}; give {_ADVICE[kind]}")
     return ax
 
 

@@ -49,15 +49,10 @@ def loss_surface(xs: Any, ys: Any, heights: Any, ax: Axes | None = None, *, log:
 
     The surface has a hole where a height is nan or infinite, and says so.
     """
-    import matplotlib.pyplot as plt
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     plane = _check_plane("loss_surface", xs, ys, heights, log)
-    if ax is not None and not hasattr(ax, "plot_surface"):
-        raise TypeError('loss_surface: ax is flat; make it with plt.subplots(subplot_kw={"projection": "3d"})')
-    axes: Any = ax
-    if ax is None:
-        axes = plt.subplots(subplot_kw={"projection": "3d"}, layout="constrained")[1]
+    axes = axes_of("loss_surface", ax, "3d")
     finite = np.isfinite(plane.heights)
     heights = np.where(finite, plane.heights, np.nan)
     low, high = plane.levels[0], plane.levels[-1]
