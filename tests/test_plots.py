@@ -3,6 +3,7 @@
 import warnings
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from pictures import draw
 
@@ -56,6 +57,15 @@ def test_plots_draw_into_the_axes_that_they_are_given(name):
     with warnings.catch_warnings():  # half of half a figure may be too small for all that stands beside it
         warnings.simplefilter("ignore")
         given.figure.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 20])
+def test_steps_and_epochs_are_whole_numbers(count):
+    losses = np.geomspace(3.0, 2.0, count)
+    for ax in (viz.loss_curves(losses), viz.update_ratios({"a": losses}), viz.early_stopping_curve(losses, losses)):
+        ticks = draw(ax).get_xticks()
+        assert len(ticks)
+        assert ticks.tolist() == [round(tick) for tick in ticks]
 
 
 @pytest.mark.parametrize("name", DRAWINGS)

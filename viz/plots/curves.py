@@ -15,7 +15,7 @@ from nn import History, RangeTest, diagnose_sweep
 from nn.diagnosis import DIVERGED, JUST_RIGHT, TOO_HIGH, TOO_LOW
 from viz.plots.canvas import COLOURS, MARKERS, axes_of, colour_of, legend_beside, pair_of, plain, shades
 from viz.plots.inputs import Curve, array_of, curves_by_name, is_rate, numbers_of
-from viz.plots.scales import draw_curve, frame, frame_losses, scale, scale_steps
+from viz.plots.scales import count_in_whole_numbers, draw_curve, frame, frame_losses, scale, scale_steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +43,7 @@ def loss_curves(curves: Curve | Mapping[str, Curve], ax: Axes | None = None) -> 
     frame_losses(ax, [losses for losses, _, _ in drawn])
     for losses, label, style in drawn:
         draw_curve(ax, np.arange(1, len(losses) + 1), losses, label=label, **style)
+    count_in_whole_numbers(ax)
     ax.set(xlabel="epoch", ylabel="loss")
     ax.legend(frameon=False)
     return plain(ax)

@@ -10,7 +10,7 @@ import numpy as np
 from nn import History
 from viz.plots.canvas import COLOURS, axes_of, legend_beside, plain
 from viz.plots.inputs import array_of
-from viz.plots.scales import frame
+from viz.plots.scales import count_in_whole_numbers, frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,6 +98,7 @@ def early_stopping_curve(
         _mark_best(ax, fit, held_out, best)
     if stopped_epoch is not None:
         ax.axvline(stopped_epoch, color="black", linestyle=":", label=f"stopped after epoch {stopped_epoch}")
+    count_in_whole_numbers(ax)
     ax.set(xlabel="epoch", ylabel="loss")
     legend_beside(ax)
     return plain(ax)

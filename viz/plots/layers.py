@@ -14,6 +14,7 @@ import numpy as np
 from nn.data import check_count
 from viz.plots.canvas import axes_of, legend_beside, plain, shades
 from viz.plots.inputs import array_of
+from viz.plots.scales import count_in_whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,6 +77,7 @@ def update_ratios(ratios: Mapping[str, Any], ax: Axes | None = None) -> Axes:
         for marker, height, chosen in (("v", 0.01, curve == 0), ("^", 0.99, ~np.isfinite(curve))):
             place = ax.get_xaxis_transform()  # the height as a share of the axes
             ax.plot(steps[chosen], np.full(chosen.sum(), height), marker, color=colour, transform=place, clip_on=False)
+    count_in_whole_numbers(ax)
     ax.set(xlabel="step", ylabel="std of update / std of weights", yscale="log")
     legend_beside(ax)
     return plain(ax)

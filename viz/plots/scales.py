@@ -51,13 +51,18 @@ def label_plainly(axis: Axis, numbers: np.ndarray) -> None:
 
 def scale_steps(ax: Axes, length: int) -> None:
     """The horizontal axis for steps 0 to length - 1: logarithmic where they are many, with plain numbers."""
-    from matplotlib.ticker import MaxNLocator
-
     scale(ax, "x", np.arange(length))
     if ax.get_xscale() == "linear":
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        count_in_whole_numbers(ax)
     ax.xaxis.set_major_formatter("{x:g}")
     ax.margins(x=0.02)
+
+
+def count_in_whole_numbers(ax: Axes) -> None:
+    """Number the horizontal axis of steps or epochs in whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def frame(ax: Axes, numbers: Iterable[float]) -> None:
