@@ -115,7 +115,6 @@ for ax, shown, when in zip(axes, (network(fast), model), ("before training", f"a
     ax.set_title(f"{when}: {accuracy(shown, x, y):.0%} right")
     ax.set(xlabel="petal length, standardised", ylabel="petal width, standardised" if ax is axes[0] else "")
     ax.get_legend().remove()
-    ax.grid(False)
 axes[0].legend(axes[0].collections[-2:], ["versicolor", "virginica"], loc="upper left")
 figure.savefig(figures / "iris_boundary.png", dpi=90)
 

@@ -4,7 +4,8 @@
 # In each step of training every weight moves against its slope, by the slope times a factor: the **learning rate**. It
 # is one number, chosen by you, and often the one that decides whether training works. Too small, and nothing happens in
 # the time you have; too large, and the loss swings or explodes. This lesson shows why, first with a shower, then with
-# a bowl, then with a network. Run it with `.venv/bin/python tutorials/06_the_learning_rate.py`, or cell by cell.
+# a bowl, then with networks; and how a rate is found, changed on the way, and matched with other settings. Run it with
+# `.venv/bin/python tutorials/06_the_learning_rate.py`, or cell by cell.
 
 # %%
 import argparse
@@ -16,7 +17,8 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import load_diabetes, load_digits
+from PIL import Image
+from sklearn.datasets import load_diabetes, load_digits, make_moons
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
@@ -34,6 +36,7 @@ style = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True
 matplotlib.rcParams.update(style | {"legend.frameon": False, "svg.hashsalt": "twograd"})  # same picture, same file
 started = time.perf_counter()
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+warnings.simplefilter("ignore", nn.DivergenceWarning)  # here divergence is what we came to see
 
 # %% [markdown]
 # ## 1. The shower
@@ -115,52 +118,88 @@ figure.savefig(figures / "shower.svg", metadata={"Date": None})
 #
 # Momentum helps here: pushes to and fro across the valley nearly cancel, while those along it add up.
 #
-# ![Four paths of gradient descent in a bowl](../docs/bowl.svg)
+# ![Four paths of gradient descent in a bowl](../docs/bowl.png)
 
 
 # %%
-def bowl(x, y):
-    return (x * x + 10 * y * y) / 2
+def grid(function, across, up):
+    """The coordinates of a grid, and the function's heights over it: what `viz.descent_paths` draws paths on."""
+    xs, ys = np.linspace(*across, 200), np.linspace(*up, 160)
+    return xs, ys, function(np.meshgrid(xs, ys))
 
 
-def descend(lr, momentum=0.0, steps=25):
-    """The places on the way down from (-9, 2), as an array (steps + 1, 2)."""
-    place = micro.tensor([-9.0, 2.0], requires_grad=True)
-    optimizer = nn.SGD([place], lr=lr, momentum=momentum)
-    path = [place.tolist()]
-    for _ in range(steps):
-        loss = bowl(place[0], place[1])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        path.append(place.tolist())
-    return np.array(path)
+def draw_paths(ax, plane, path, title):
+    """One path in a panel of its own, without a legend."""
+    viz.descent_paths(*plane, {title: path}, ax=ax, minimum=lowest)
+    ax.get_legend().remove()
+    ax.set(title=title, xlabel="", ylabel="")
 
 
-paths = {
-    "lr = 0.02: too small": descend(0.02),
-    "lr = 0.18: just below the limit": descend(0.18),
-    "lr = 0.21: above the limit": descend(0.21),
-    "lr = 0.08, momentum 0.6": descend(0.08, momentum=0.6),
+def save_png(figure, name):
+    """In 64 colours, which are enough for contours, and a quarter of the bytes."""
+    figure.savefig(figures / name, dpi=100)
+    Image.open(figures / name).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(figures / name, optimize=True)
+
+
+settings = {
+    "lr = 0.02: too small": {"lr": 0.02},
+    "lr = 0.18: just below the limit": {"lr": 0.18},
+    "lr = 0.21: above the limit": {"lr": 0.21},
+    "lr = 0.08, momentum 0.6": {"lr": 0.08, "momentum": 0.6},
 }
-print("\n2. The bowl: the loss after 25 steps; at the start it is", bowl(-9.0, 2.0))
-for name, path in paths.items():
-    print(f"   {name:31}  {bowl(*path[-1]):10.5f}")
-final = [bowl(*path[-1]) for path in paths.values()]
-assert final[2] > bowl(-9.0, 2.0) > final[0] > final[1] > final[3]
-assert np.allclose(paths["lr = 0.21: above the limit"][:, 1], [2 * (1 - 0.21 * 10) ** step for step in range(26)])
-
-across, up = np.meshgrid(np.linspace(-11, 5, 120), np.linspace(-4, 4, 80))
+start, lowest, steps = [-9.0, 2.0], (0.0, 0.0), 25
+print(f"\n2. The bowl: the loss after {steps} steps; at the start it is {nn.bowl(start):g}")
 figure, axes = plt.subplots(2, 2, figsize=(9, 5.4), layout="constrained", sharex=True, sharey=True)
-for ax, (name, path) in zip(axes.flat, paths.items(), strict=True):
-    ax.contour(across, up, bowl(across, up), levels=np.geomspace(0.2, 130, 9), colors="#9ca3af", linewidths=0.8)
-    ax.plot(*path.T, "o-", color=BLUE, markersize=3.5, linewidth=1.2)
-    ax.plot(*path[0], "s", color=ORANGE, markersize=7)
-    ax.plot(0, 0, "X", color="black", markersize=8)
-    ax.set(title=name, xlim=(-11, 5), ylim=(-4, 4))
-    ax.grid(False)
-figure.suptitle("25 steps from the square towards the cross")
-figure.savefig(figures / "bowl.svg", metadata={"Date": None})
+plane, final = grid(nn.bowl, (-11, 11), (-4, 4)), {}
+for ax, (name, setting) in zip(axes.flat, settings.items(), strict=True):
+    path = nn.descend(nn.bowl, start, lambda point, setting=setting: nn.SGD(point, **setting), steps, engine=micro)
+    final[name] = nn.bowl(path[-1])
+    print(f"   {name:31}  {final[name]:10.5f}")
+    if "momentum" not in setting:
+        factor = 1 - setting["lr"] * np.array([1, 10])
+        assert np.allclose(path, start * factor ** np.arange(steps + 1)[:, None])
+    draw_paths(ax, plane, path, name)
+small, right, large, heavy = final.values()
+assert large > nn.bowl(start) > small > right > heavy
+figure.suptitle("25 steps from the circle towards the star")
+save_png(figure, "bowl.png")
+
+# %% [markdown]
+# ### A bent valley
+#
+# Rosenbrock's function is harder: a valley with steep walls that is bent, and whose floor is nearly level; the lowest
+# point is at its end. The walls allow SGD a rate of 0.002 but not of 0.003, and on the floor such a rate is timid.
+# Momentum gathers speed along the floor at the same rate. RMSprop and Adam divide each slope by its own recent size, so
+# their steps are about lr long however steep it is: the first step of Adam moves each weight by lr exactly, and the
+# first of RMSprop by 10 lr, for it starts to average at zero and does not correct for that. (So their rates do not
+# compare with those of SGD. On other functions another one wins.)
+#
+# ![Four optimizers in Rosenbrock's valley](../docs/rosenbrock.png)
+
+# %%
+optimizers = {
+    "SGD, lr = 0.001": lambda point: nn.SGD(point, lr=0.001),
+    "SGD, lr = 0.001, momentum 0.9": lambda point: nn.SGD(point, lr=0.001, momentum=0.9),
+    "RMSprop, lr = 0.01": lambda point: nn.RMSprop(point, lr=0.01),
+    "Adam, lr = 0.1": lambda point: nn.Adam(point, lr=0.1),
+}
+start, lowest, steps = [-1.5, 2.0], (1.0, 1.0), 200
+print(f"   Rosenbrock's valley: the loss after {steps} steps; at the start it is {nn.rosenbrock(start):g}")
+figure, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained", sharex=True, sharey=True)
+plane, paths = grid(nn.rosenbrock, (-1.9, 1.5), (-0.6, 2.6)), {}
+for ax, (name, make) in zip(axes.flat, optimizers.items(), strict=True):
+    paths[name] = nn.descend(nn.rosenbrock, start, make, steps, engine=micro)
+    print(f"   {name:31}  {nn.rosenbrock(paths[name][-1]):10.5f}")
+    draw_paths(ax, plane, paths[name], name)
+plain, heavy, rms, adam = paths.values()
+assert nn.rosenbrock(heavy[-1]) < 0.05 * nn.rosenbrock(plain[-1])
+assert np.allclose(abs(adam[1] - adam[0]), 0.1)
+assert np.allclose(abs(rms[1] - rms[0]), 10 * 0.01)
+for lr in (0.002, 0.003):
+    there = nn.descend(nn.rosenbrock, start, lambda point, lr=lr: nn.SGD(point, lr=lr), steps, engine=micro)
+    assert np.isfinite(there).all() == (lr == 0.002)
+figure.suptitle("200 steps from the circle towards the star")
+save_png(figure, "rosenbrock.png")
 
 # %% [markdown]
 # ## 3. A network
@@ -181,11 +220,8 @@ sweep = [0.001, 0.01, 0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 500.0]
 histories, rights = {}, {}
 for lr in tqdm(sweep, desc="learning rates", unit="run"):
     model = nn.MLP([64, 32, 10], "relu", engine=fast, seed=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", nn.DivergenceWarning)  # here divergence is what we came to see
-        histories[lr] = nn.fit(model, (x_train, y_train), nn.cross_entropy, nn.SGD(model.parameters(), lr=lr), 150)
-    answers = model(fast.tensor(x_test)).data
-    rights[lr] = (answers.argmax(axis=1) == y_test).mean()
+    histories[lr] = nn.fit(model, (x_train, y_train), nn.cross_entropy, nn.SGD(model.parameters(), lr=lr), 150)
+    rights[lr] = (nn.predict(model, x_test).argmax(axis=1) == y_test).mean()
 verdicts = nn.diagnose_sweep({lr: history.step_loss for lr, history in histories.items()})
 print("\n3. Handwritten digits, 64-32-10, 150 steps")
 print(f"   {'lr':>7}  {'right':>6}  verdict")
@@ -223,16 +259,180 @@ ax.figure.set_size_inches(8, 3.5)
 ax.figure.savefig(figures / "pair.svg", metadata={"Date": None})
 
 # %% [markdown]
-# ## 5. Why not change it on the way?
+# ## 5. Luck
+#
+# One training is one throw of the dice: other initial weights, another result. So a rate is judged by several seeds.
+# Below, each rate has five, with SGD and with Adam, 60 steps on the same digits. The line is the median, the band
+# reaches from the best to the worst; `nn.final_loss` is the median of the last tenth of a loss curve.
+#
+# Three things to see. Each optimizer has its own best rate: here Adam's is a tenth of SGD's. A rate three times too
+# high costs far more than one three times too low, so when in doubt, take the smaller. And near the edge the seeds
+# disagree: whoever tries a rate there once, sees luck.
+#
+# ![The final loss over the learning rate, for two optimizers and five seeds](../docs/spread.svg)
+
+
+# %%
+def train(make_optimizer, lr, seed, epochs, batch_size=None):
+    """The final loss of a small network on the digits; infinity where it diverged."""
+    model = nn.MLP([64, 16, 10], "relu", engine=fast, seed=seed)
+    optimizer = make_optimizer(model.parameters(), lr=lr)
+    history = nn.fit(model, (x_train, y_train), nn.cross_entropy, optimizer, epochs, batch_size, seed=seed)
+    return nn.final_loss(history.step_loss)
+
+
+def quarter_decades(low, high):
+    """Rates from one to the other, each 1.78 times the one before."""
+    return [float(f"{rate:.3g}") for rate in np.geomspace(low, high, round(4 * math.log10(high / low)) + 1)]
+
+
+sweeps = {
+    "SGD": (nn.SGD, [0.01, 0.0316, *quarter_decades(0.1, 3.16), 10, 31.6, 100, 316]),
+    "Adam": (nn.Adam, quarter_decades(0.001, 1)),
+}
+spread = {
+    name: {lr: [train(kind, lr, seed, epochs=60) for seed in range(5)] for lr in rates}
+    for name, (kind, rates) in sweeps.items()
+}
+print("\n5. The final loss of five seeds: median, and range")
+best = {}
+for name, results in spread.items():
+    rates, medians = list(results), [np.median(losses) for losses in results.values()]
+    place = int(np.argmin(medians))
+    best[name] = rates[place]
+    for words, i in (("best rate", place), ("a third", place - 2), ("twice", place + 1), ("thrice", place + 2)):
+        losses = results[rates[i]]
+        print(f"   {name:4}  {words:9} {rates[i]:6.3g}  {medians[i]:7.4f}, from {min(losses):.4f} to {max(losses):.4f}")
+    assert medians[place + 2] - medians[place] > 2 * (medians[place - 2] - medians[place])
+    assert np.ptp(results[rates[place + 1]]) > 5 * np.ptp(results[rates[place]])
+assert best["Adam"] == best["SGD"] / 10
+
+ax = viz.learning_rate_spread(spread)
+ax.set_title("60 steps on handwritten digits")
+ax.figure.set_size_inches(8, 4.5)
+ax.figure.savefig(figures / "spread.svg", metadata={"Date": None})
+
+# %% [markdown]
+# ## 6. Finding a rate in one short training
+#
+# A sweep trains many times. The **range test** trains once: the rate grows from step to step, from far too small to far
+# too large, and the loss tells where it begins to do something, where it does most, and where it becomes too much.
+# `nn.lr_find` puts model and optimizer back afterwards, to the last bit.
+#
+# The loss of a batch is noisy, so it is smoothed; then there are three customs for reading off a rate: where the curve
+# falls **steepest**, the middle of the long fall (**valley**), and a tenth of the rate at the **minimum**. They differ,
+# here by a factor of 5, and yet each of them trains this network. They are places to begin, not answers: smoothing
+# makes the curve late, and weights that have been moved already bear another rate than fresh ones.
+#
+# ![A range test](../docs/range_test.svg)
+
+# %%
+model = nn.MLP([64, 16, 10], "relu", engine=fast, seed=0)
+optimizer = nn.Adam(model.parameters(), lr=0.123)
+before = model.state_dict()
+found = nn.lr_find(model, (x_train, y_train), nn.cross_entropy, optimizer, 1e-5, 1, steps=200, batch_size=32)
+assert optimizer.lr == 0.123
+assert all((before[name] == after).all() for name, after in model.state_dict().items())
+print(f"\n6. A range test of {len(found.rates)} steps, and trainings of 10 epochs with what it suggests")
+for name, lr in found.suggestions().items():
+    model.load_state_dict(before)
+    nn.fit(model, (x_train, y_train), nn.cross_entropy, nn.Adam(model.parameters(), lr=lr), 10, batch_size=32)
+    right = (nn.predict(model, x_test).argmax(axis=1) == y_test).mean()
+    print(f"   {name:12}  {lr:.4f}: {right:.1%} right")
+    assert right > 0.9
+suggested = found.suggestions().values()
+assert 3 < max(suggested) / min(suggested) < 10
+
+ax = viz.range_test(found)
+ax.set_title("Range test of Adam on handwritten digits")
+ax.figure.set_size_inches(8, 4)
+ax.figure.savefig(figures / "range_test.svg", metadata={"Date": None})
+
+# %% [markdown]
+# ## 7. The edge of stability
+#
+# In the bowl the largest curvature c decided: above a rate of 2 / c, descent diverges. Does that hold for a network?
+# Its curvatures are the eigenvalues of a matrix, the Hessian of the loss. `nn.sharpness` finds the largest without
+# ever writing that matrix down, and `nn.RecordSharpness` does so again and again while a network is trained.
+#
+# Here a network 2-16-1 with tanh learns two moons, with all samples in every step. At the start its largest curvature
+# is 6.7, so in a bowl the limit would be 0.30. Four tenths of that: the loss falls in every step. Twice that: it
+# diverges within ten steps, as predicted. But nine tenths, where a bowl would be safe? The loss swings, for the
+# curvature is no constant: training leads to more sharply curved places, until the largest curvature is 2 / lr. There
+# the loss begins to rise now and then, which throws the weights out of the sharpest places, and the curvature hovers
+# about the line. Training goes on regardless, and in the long run the loss falls. Cohen and others, who described it
+# in 2021 (arXiv:2103.00065), called it the edge of stability.
+#
+# ![Loss and largest curvature, near the limit and beyond it](../docs/edge_of_stability.svg)
+
+# %%
+points, side = make_moons(100, noise=0.1, random_state=1)
+moons = points, (2.0 * side - 1).reshape(-1, 1)
+every = 4
+
+
+def at_the_edge(share, steps=600):
+    """Full-batch descent at a share of the limit 2 / c: rate, losses, and the curvature at every fourth step."""
+    model = nn.MLP([2, 16, 1], "tanh", engine=fast, seed=0, dtype="float64")
+    lr = share * 2 / nn.sharpness(model, moons, nn.mse_loss)
+    recorder = nn.RecordSharpness(moons, nn.mse_loss, every)
+    history = nn.fit(model, moons, nn.mse_loss, nn.SGD(model.parameters(), lr=lr), steps, callbacks=[recorder])
+    return lr, history.step_loss, recorder.values
+
+
+edge = {share: at_the_edge(share) for share in (0.4, 0.9, 2.0)}
+start = edge[2.0][2][0]
+print(f"\n7. The edge of stability: the largest curvature at the start is {start:.2f}, so the limit is {2 / start:.3f}")
+print(f"   {'rate / limit':>12}  {'rate':>5}  {'steps upwards':>13}  {'curvature × rate / 2 at last':>28}  verdict")
+for share, (lr, losses, curvatures) in edge.items():
+    upwards = np.mean(np.diff(losses) > 0)
+    level = f"{np.mean(curvatures[-50:]) * lr / 2:.2f}" if share < 1 else ""
+    print(f"   {share:12}  {lr:5.3f}  {upwards:13.0%}  {level:>28}  {nn.diagnose(losses).label}")
+(_, calm, _), (lr, swinging, curvatures), (_, lost, _) = edge.values()
+assert abs(2 / start - 0.297) < 0.001
+assert (np.diff(calm) < 0).all()
+assert 0.1 < np.mean(np.diff(swinging) > 0) < 0.5
+assert swinging[-1] < 0.2 * swinging[0]
+assert abs(np.mean(curvatures[-50:]) * lr / 2 - 1) < 0.1
+assert nn.diagnose(lost).label in {f"diverged at step {step}" for step in range(11)}
+
+figure, axes = plt.subplots(2, 2, figsize=(12, 5), layout="constrained", sharex="col")
+for (above, below), share in zip(axes.T, (0.9, 2.0), strict=True):
+    lr, losses, curvatures = edge[share]
+    viz.edge_of_stability(losses, curvatures, lr, every=every, axes=(above, below))
+    above.set_title(f"lr = {lr:.3f}: {share:g} times the limit")
+figure.savefig(figures / "edge_of_stability.svg", metadata={"Date": None})
+
+# %% [markdown]
+# ## 8. Why not change it on the way?
 #
 # A large rate gets far quickly, a small one settles. With batches there is a second reason for small rates at the end:
 # the gradient of a batch is noisy, and with a constant rate the weights go on trembling about the valley. So one often
-# starts high and lowers the rate according to a plan, a **schedule**. Cosine annealing lets it fall along half a wave
-# of the cosine, to zero at the end.
+# starts high and lowers the rate according to a plan, a **schedule**. Some are shown below. Those that begin low warm
+# up: fresh weights often bear less than those that have found their way.
 #
-# The task here has an exact solution to measure against: a linear prediction, from ten measurements of 442 patients, of
-# how their diabetes had advanced a year later. Drawn is by how much the loss on all patients lies above the least that
-# any linear prediction can reach.
+# ![Five schedules](../docs/schedules.svg)
+
+# %%
+optimizer = nn.SGD(nn.Linear(1, 1, engine=fast, seed=0).parameters(), lr=0.05)
+warm_up = nn.LinearLR(optimizer, start_factor=0.1, total_iters=5), nn.CosineAnnealingLR(optimizer, 25)
+schedules = {
+    "StepLR": nn.StepLR(optimizer, 10, gamma=0.3),
+    "ExponentialLR": nn.ExponentialLR(optimizer, 0.9),
+    "CosineAnnealingLR": nn.CosineAnnealingLR(optimizer, 30),
+    "LinearLR, then cosine": nn.SequentialLR(optimizer, warm_up, [5]),
+    "OneCycleLR": nn.OneCycleLR(optimizer, 0.05, 31, cycle_momentum=False),
+}
+ax = viz.schedule_curves({name: schedule.preview(31) for name, schedule in schedules.items()})
+ax.set_title("Five plans for 30 steps")
+ax.figure.set_size_inches(8, 3.5)
+ax.figure.savefig(figures / "schedules.svg", metadata={"Date": None})
+
+# %% [markdown]
+# What it does to the loss: the task here has an exact solution to measure against, a linear prediction, from ten
+# measurements of 442 patients, of how their diabetes had advanced a year later. Drawn is by how much the loss on all
+# patients lies above the least that any linear prediction can reach. The large rate is ahead at first, and then
+# trembles; the small one arrives in the end; the one that falls has the best of both.
 #
 # ![How far above the best possible loss three plans end](../docs/settling.svg)
 
@@ -240,37 +440,72 @@ ax.figure.savefig(figures / "pair.svg", metadata={"Date": None})
 patients = load_diabetes()
 measured = StandardScaler().fit_transform(patients.data)
 disease = StandardScaler().fit_transform(patients.target.reshape(-1, 1))
-best = np.linalg.lstsq(np.column_stack([measured, np.ones(len(measured))]), disease, rcond=None)[1].item() / len(
-    disease
-)
-plans = {"0.05 throughout": 0.05, "0.002 throughout": 0.002, "0.05, falling to 0 (cosine)": 0.05}
-print("\n5. 442 patients in batches of 8, 30 epochs: how far the loss is above the best possible")
-above = {}
+squares = np.linalg.lstsq(np.column_stack([measured, np.ones(len(measured))]), disease, rcond=None)[1].item()
+data, least = (measured, disease), squares / len(disease)
+plans = {"0.05 throughout": 0.05, "0.002 throughout": 0.002, "from 0.05 to 0 (cosine)": 0.05}
+print("\n8. 442 patients in batches of 8, 30 epochs: how far the loss is above the best possible")
+rates, above = {}, {}
 for name, lr in plans.items():
     model = nn.Linear(10, 1, engine=fast, seed=0, dtype="float64")
     optimizer = nn.SGD(model.parameters(), lr=lr)
-    callbacks = [nn.Schedule(nn.CosineAnnealingLR(optimizer, 30))] if "cosine" in name else []
-    data = measured, disease
+    schedule = nn.CosineAnnealingLR(optimizer, 30) if "cosine" in name else nn.StepLR(optimizer, 30)
+    rates[name] = schedule.preview(30)
+    callbacks = [nn.Schedule(schedule)]
     history = nn.fit(model, data, nn.mse_loss, optimizer, 30, 8, callbacks=callbacks, validation=data)
-    above[name] = np.array(history.validation_loss) - best
-    print(f"   {name:27}  after 5 epochs {above[name][4]:.4f}, after 30 {above[name][-1]:.4f}")
+    above[name] = np.array(history.validation_loss) - least
+    print(f"   {name:23}  after 5 epochs {above[name][4]:.4f}, after 30 {above[name][-1]:.4f}")
 large, small, falling = above.values()
 assert falling[-1] < min(large[-1], small[-1]) / 2
 assert large[4] < small[4]
 
-_, ax = plt.subplots(figsize=(8, 4), layout="constrained")
-for (name, curve), colour, line in zip(above.items(), (BLUE, ORANGE, GREEN), (":", "--", "-"), strict=True):
-    ax.plot(range(1, 31), curve, line, color=colour, linewidth=2, label=name)
-ax.set(xlabel="epoch", ylabel="loss above the best possible", yscale="log", title="Start high, settle low")
-ax.legend()
-ax.figure.savefig(figures / "settling.svg", metadata={"Date": None})
+upper, lower = viz.schedule_effects(rates, above)
+upper.set_title("Start high, settle low")
+lower.set(xlabel="epoch", ylabel="loss above the best possible")
+upper.figure.set_size_inches(8, 5.5)
+upper.figure.savefig(figures / "settling.svg", metadata={"Date": None})
+
+# %% [markdown]
+# ## 9. It takes two
+#
+# Which rates are right depends on other settings. The map shows the digits again, ten epochs, for rates and sizes of
+# batches; darker is better. The range of good rates ends at nearly the same place for all sizes: that is the edge of
+# section 7, which does not ask how many samples a gradient is from. But where it begins, grows with the size: in ten
+# epochs there are half as many steps with batches twice as large, so each must go twice as far. That is the rule of
+# thumb "twice the batch, twice the rate" (Goyal and others, arXiv:1706.02677), and the map shows where it ends: where
+# the range has shrunk to nothing. So whoever changes the size of the batches looks for the rate anew.
+#
+# ![The final loss over learning rate and batch size](../docs/rate_and_batch.svg)
 
 # %%
-print(f"\n6. All done in {time.perf_counter() - started:.0f} s. The pictures:")
-for name in ("shower.svg", "bowl.svg", "digits_learning_rates.svg", "pair.svg", "settling.svg"):
+sizes, rates = [8, 16, 32, 64, 128, 256], quarter_decades(0.01, 316)
+final = np.array([[train(nn.SGD, lr, 0, 10, size) for lr in rates] for size in sizes])
+print("\n9. Ten epochs on the digits: the rates that lead to a final loss below 1")
+good = {
+    size: [lr for lr, loss in zip(rates, losses, strict=True) if loss < 1]
+    for size, losses in zip(sizes, final, strict=True)
+}
+for size, range_of_rates in good.items():
+    print(f"   batches of {size:3}: from {range_of_rates[0]:6.3g} to {range_of_rates[-1]:.3g}")
+begins, ends = [found[0] for found in good.values()], [found[-1] for found in good.values()]
+assert max(ends) < 2 * min(ends)
+assert 16 < begins[-1] / begins[0] < 64  # batches are 32 times as large
+assert (np.diff(begins) > 0).all()
+
+ax = viz.loss_map(final, rates, sizes, ylabel="batch size")
+ax.set_title("Ten epochs on handwritten digits")
+ax.figure.set_size_inches(8, 4.5)
+ax.figure.savefig(figures / "rate_and_batch.svg", metadata={"Date": None})
+
+# %%
+print(f"\n10. All done in {time.perf_counter() - started:.0f} s. The pictures:")
+for name in (
+    *("shower.svg", "bowl.png", "rosenbrock.png", "digits_learning_rates.svg", "pair.svg", "spread.svg"),
+    *("range_test.svg", "edge_of_stability.svg", "schedules.svg", "settling.svg", "rate_and_batch.svg"),
+):
     print(f"   {figures / name}")
 
 # %% [markdown]
-# **Try:** a pipe with a delay of 5: which rates are still safe? A bowl a hundred times as curved in one direction: how
-# many steps does the best rate need now, and how many with a momentum of 0.9? `nn.Adam` in section 3: which of the
-# rates are right for it?
+# **Try:** a pipe with a delay of 5: which rates are still safe? A bowl a hundred times as curved in one direction
+# (`nn.bowl` takes the curvatures): how many steps does the best rate need now, and how many with a momentum of 0.9?
+# `nn.Adam` in section 3: which of the rates are right for it? In section 7, a rate of 1.2 times the limit: where does
+# the curvature go?

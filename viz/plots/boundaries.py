@@ -135,6 +135,7 @@ def _draw(ax: Axes, samples: _Samples, scores: np.ndarray, classes: np.ndarray, 
         look: dict[str, Any] = {"s": 22, "c": colour, "marker": marker, "edgecolors": "white", "linewidths": 0.6}
         ax.scatter(chosen[:, 0], chosen[:, 1], label=f"class {str(kind).removesuffix('.0')}", **look)
     ax.set(xlabel="first feature", ylabel="second feature", aspect="equal")
+    ax.grid(visible=False)
     legend_beside(ax, handles=[*ax.get_legend_handles_labels()[0], *patches])
 
 

@@ -38,6 +38,7 @@ def confusion_matrix(matrix: Any, labels: Sequence[Any] | None = None, ax: Axes 
     shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
     ax = axes_of("confusion_matrix", ax)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ax.grid(visible=False)
     _write_counts(ax, counts, shares)
     places = range(len(names))
     ax.set(xlabel="predicted class", ylabel="true class", xticks=places, yticks=places, yticklabels=names)

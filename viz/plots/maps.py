@@ -33,6 +33,7 @@ def loss_map(
     if losses.shape != (len(y), len(x)):
         raise ValueError(f"loss_map: final has shape {losses.shape}, needed is (len(y), len(x)) = {(len(y), len(x))}")
     ax = axes_of("loss_map", ax)
+    ax.grid(visible=False)
     leave_room(ax)
     across, up = _place(ax, "x", x), _place(ax, "y", y)
     good = np.ma.masked_invalid(losses)

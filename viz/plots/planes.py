@@ -183,6 +183,7 @@ def _draw_contours(ax: Axes, plane: _Plane, colours: str | Colormap, bar: bool) 
             scale: dict[str, Any] = {"ticks": LogLocator(numticks=8), "format": "%g"} if plane.log else {}
             ax.figure.colorbar(filled, ax=ax, label="height", **scale)
     ax.set(xlabel="x", ylabel="y")
+    ax.grid(visible=False)
     return hatch_where_not_finite(ax, plane.xs, plane.ys, plane.heights, "not finite")
 
 
