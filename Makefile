@@ -13,7 +13,7 @@ install = $(RUN) -m pip install --quiet --disable-pip-version-check $(2) --edita
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-oracles lint format generate figures bench bench-peers clean
+.PHONY: help demo test test-lowest test-oracles lint format generate figures gallery bench bench-peers clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ generate: $(VENV)/.base  ## write the elementwise kernels from the table of oper
 
 figures: $(VENV)/.base  ## draw the pictures of all lessons (in docs/)
 	@for lesson in tutorials/[0-9]*.py; do echo "$$lesson ..."; $(RUN) $$lesson --figures docs || exit 1; done
+
+gallery: $(VENV)/.base  ## draw the pictures of the README's gallery that are in no lesson (in docs/gallery/)
+	@$(RUN) tutorials/gallery.py --figures docs/gallery
 
 bench: $(VENV)/.test  ## compare a training step with micrograd's
 	$(RUN) benchmarks/micro_step.py

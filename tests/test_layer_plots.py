@@ -112,6 +112,7 @@ def test_a_confusion_matrix_shows_counts_and_shares_of_the_rows():
     assert texts[0, 1] == "1\n25%"
     assert texts[1, 1] == "2\n100%"
     assert texts[2, 2] == "2\n50%"
+    assert texts[1, 0] == "0"
     np.testing.assert_allclose(ax.images[0].get_array(), matrix / matrix.sum(axis=1, keepdims=True))
     assert [t.get_text() for t in ax.get_xticklabels()] == [t.get_text() for t in ax.get_yticklabels()]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")

@@ -19,22 +19,34 @@ def shown(lesson):
     return set(re.findall(r"\]\(\.\./docs/([^)]+)\)", lesson.read_text()))
 
 
-@pytest.mark.parametrize("lesson", QUICK, ids=lambda lesson: lesson.stem)
-def test_it_runs_and_makes_its_pictures(lesson, tmp_path):
+def run(script, folder):
+    """What a script prints that leaves its pictures in a folder, and the sizes of these by name."""
     command = [
         sys.executable,
         *("-W", "error", "-W", "ignore::DeprecationWarning"),  # what others say of each other's future is theirs
-        *(lesson, "--figures", tmp_path),
+        *(script, "--figures", folder),
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
-    sections = [int(number) for number in re.findall(r"^(\d+)\. ", run.stdout, re.MULTILINE)]
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result.stdout, {path.name: path.stat().st_size for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("lesson", QUICK, ids=lambda lesson: lesson.stem)
+def test_it_runs_and_makes_its_pictures(lesson, tmp_path):
+    printed, made = run(lesson, tmp_path)
+    sections = [int(number) for number in re.findall(r"^(\d+)\. ", printed, re.MULTILINE)]
     assert sections == list(range(1, len(sections) + 1))
-    assert max(map(len, run.stdout.replace(str(tmp_path), "").splitlines())) <= 120
-    made = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert max(map(len, printed.replace(str(tmp_path), "").splitlines())) <= 120
     assert made.keys() == shown(lesson) > set()
-    assert set(re.findall(rf"{re.escape(str(tmp_path))}/(\S+)", run.stdout)) == made.keys()
+    assert set(re.findall(rf"{re.escape(str(tmp_path))}/(\S+)", printed)) == made.keys()
+    assert all(1_000 < size < 200_000 for size in made.values()), made
+
+
+def test_the_gallery_makes_what_the_readme_shows(tmp_path):
+    _, made = run(ROOT / "tutorials" / "gallery.py", tmp_path)
+    there = {path.name for path in (ROOT / "docs" / "gallery").iterdir()}
+    assert made.keys() == there == set(re.findall(r"\(docs/gallery/([^)]+)\)", (ROOT / "README.md").read_text()))
     assert all(1_000 < size < 200_000 for size in made.values()), made
 
 

@@ -292,7 +292,10 @@ def test_frames_show_each_epoch_in_one_size_and_scale(tmp_path):
     assert not any((a == b).all() for a, b in pairwise(pictures))
     path = viz.boundary_gif(predictors, POINTS, POINTS[:, 0], tmp_path / "b.gif", 0.1, resolution=20)
     with Image.open(path) as gif:
-        assert (gif.n_frames, gif.size) == (4, (600, 450))
+        assert (gif.n_frames, gif.size) == (4, (600, 510))
+    path = viz.boundary_gif(predictors, POINTS * [10, 1], POINTS[:, 0], tmp_path / "b.gif", 0.1, resolution=20)
+    with Image.open(path) as gif:
+        assert gif.size == (600, 250)  # a wide plane needs no high picture
     assert plt.get_fignums() == []
 
 

@@ -6,6 +6,8 @@ import re
 import textwrap
 from pathlib import Path
 
+import viz
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -31,3 +33,15 @@ def test_every_command_exists():
 def test_every_file_it_shows_or_links_exists():
     for path in re.findall(r"\]\(([^)#:]+)\)|src=\"([^\":]+)\"", README):
         assert (ROOT / (path[0] or path[1])).exists(), path
+
+
+def test_its_pictures_are_small():
+    for path in re.findall(r"!\[[^]]+\]\(([^)]+)\)", README):
+        assert 1_000 < (ROOT / path).stat().st_size < 200_000, path
+
+
+def test_the_gallery_names_what_draws():
+    gallery = README.partition("## Gallery\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"<br>`(\w+)`", gallery)) | set(re.findall(r"`viz\.(\w+)", gallery))
+    assert len(named) > 15
+    assert named <= set(viz.__all__)

@@ -136,9 +136,9 @@ def draw_paths(ax, plane, path, title):
 
 
 def save_png(figure, name):
-    """In 64 colours, which are enough for contours, and a quarter of the bytes."""
+    """Contours make a large SVG; as a PNG of 256 colours they take little."""
     figure.savefig(figures / name, dpi=100)
-    Image.open(figures / name).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(figures / name, optimize=True)
+    Image.open(figures / name).convert("RGB").quantize(dither=Image.Dither.NONE).save(figures / name, optimize=True)
 
 
 settings = {
@@ -206,7 +206,7 @@ save_png(figure, "rosenbrock.png")
 #
 # The curvature of a network's loss is not known in advance, and it changes on the way. So one tries rates, and tries
 # them far apart, by factors, not by differences: 0.001, 0.003, 0.01 and so on. Here a network reads handwritten digits
-# (see lesson 4), 150 steps with 600 of them, for each of nine rates; the others are for the test. The verdicts are
+# (see lesson 4), 150 steps with 250 of them, for each of nine rates; the others are for the test. The verdicts are
 # computed by rules that `nn.diagnose_sweep` states; `reason` says which numbers decided.
 #
 # ![Nine learning rates on handwritten digits](../docs/digits_learning_rates.svg)
@@ -216,14 +216,15 @@ images, digits = load_digits(return_X_y=True)
 x_train, x_test, y_train, y_test = train_test_split(
     images / 16.0, digits, train_size=600, random_state=0, stratify=digits
 )
+few, many = (x_train[:250], y_train[:250]), (x_train, y_train)
 sweep = [0.001, 0.01, 0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 500.0]
 histories, rights = {}, {}
 for lr in tqdm(sweep, desc="learning rates", unit="run"):
-    model = nn.MLP([64, 32, 10], "relu", engine=fast, seed=0)
-    histories[lr] = nn.fit(model, (x_train, y_train), nn.cross_entropy, nn.SGD(model.parameters(), lr=lr), 150)
+    model = nn.MLP([64, 16, 10], "relu", engine=fast, seed=0)
+    histories[lr] = nn.fit(model, few, nn.cross_entropy, nn.SGD(model.parameters(), lr=lr), 150)
     rights[lr] = (nn.predict(model, x_test).argmax(axis=1) == y_test).mean()
 verdicts = nn.diagnose_sweep({lr: history.step_loss for lr, history in histories.items()})
-print("\n3. Handwritten digits, 64-32-10, 150 steps")
+print("\n3. Handwritten digits, 64-16-10, 150 steps")
 print(f"   {'lr':>7}  {'right':>6}  verdict")
 for lr, verdict in verdicts.items():
     print(f"   {lr:7g}  {rights[lr]:6.1%}  {verdict.name}: {verdict.reason}")
@@ -273,11 +274,11 @@ ax.figure.savefig(figures / "pair.svg", metadata={"Date": None})
 
 
 # %%
-def train(make_optimizer, lr, seed, epochs, batch_size=None):
-    """The final loss of a small network on the digits; infinity where it diverged."""
+def train(make_optimizer, lr, seed, data, epochs, batch_size=None):
+    """The final loss of a small network on digits; infinity where it diverged."""
     model = nn.MLP([64, 16, 10], "relu", engine=fast, seed=seed)
     optimizer = make_optimizer(model.parameters(), lr=lr)
-    history = nn.fit(model, (x_train, y_train), nn.cross_entropy, optimizer, epochs, batch_size, seed=seed)
+    history = nn.fit(model, data, nn.cross_entropy, optimizer, epochs, batch_size, seed=seed)
     return nn.final_loss(history.step_loss)
 
 
@@ -291,7 +292,7 @@ sweeps = {
     "Adam": (nn.Adam, quarter_decades(0.001, 1)),
 }
 spread = {
-    name: {lr: [train(kind, lr, seed, epochs=60) for seed in range(5)] for lr in rates}
+    name: {lr: [train(kind, lr, seed, few, epochs=60) for seed in range(5)] for lr in rates}
     for name, (kind, rates) in sweeps.items()
 }
 print("\n5. The final loss of five seeds: median, and range")
@@ -304,7 +305,7 @@ for name, results in spread.items():
         losses = results[rates[i]]
         print(f"   {name:4}  {words:9} {rates[i]:6.3g}  {medians[i]:7.4f}, from {min(losses):.4f} to {max(losses):.4f}")
     assert medians[place + 2] - medians[place] > 2 * (medians[place - 2] - medians[place])
-    assert np.ptp(results[rates[place + 1]]) > 5 * np.ptp(results[rates[place]])
+    assert np.ptp(results[rates[place + 1]]) > 3 * np.ptp(results[rates[place]])
 assert best["Adam"] == best["SGD"] / 10
 
 ax = viz.learning_rate_spread(spread)
@@ -330,13 +331,13 @@ ax.figure.savefig(figures / "spread.svg", metadata={"Date": None})
 model = nn.MLP([64, 16, 10], "relu", engine=fast, seed=0)
 optimizer = nn.Adam(model.parameters(), lr=0.123)
 before = model.state_dict()
-found = nn.lr_find(model, (x_train, y_train), nn.cross_entropy, optimizer, 1e-5, 1, steps=200, batch_size=32)
+found = nn.lr_find(model, many, nn.cross_entropy, optimizer, 1e-5, 1, steps=200, batch_size=32)
 assert optimizer.lr == 0.123
 assert all((before[name] == after).all() for name, after in model.state_dict().items())
 print(f"\n6. A range test of {len(found.rates)} steps, and trainings of 10 epochs with what it suggests")
 for name, lr in found.suggestions().items():
     model.load_state_dict(before)
-    nn.fit(model, (x_train, y_train), nn.cross_entropy, nn.Adam(model.parameters(), lr=lr), 10, batch_size=32)
+    nn.fit(model, many, nn.cross_entropy, nn.Adam(model.parameters(), lr=lr), 10, batch_size=32)
     right = (nn.predict(model, x_test).argmax(axis=1) == y_test).mean()
     print(f"   {name:12}  {lr:.4f}: {right:.1%} right")
     assert right > 0.9
@@ -478,7 +479,7 @@ upper.figure.savefig(figures / "settling.svg", metadata={"Date": None})
 
 # %%
 sizes, rates = [8, 16, 32, 64, 128, 256], quarter_decades(0.01, 316)
-final = np.array([[train(nn.SGD, lr, 0, 10, size) for lr in rates] for size in sizes])
+final = np.array([[train(nn.SGD, lr, 0, many, 10, size) for lr in rates] for size in sizes])
 print("\n9. Ten epochs on the digits: the rates that lead to a final loss below 1")
 good = {
     size: [lr for lr, loss in zip(rates, losses, strict=True) if loss < 1]

@@ -36,7 +36,7 @@ def write_gif(
         raise ValueError(f"write_gif: the frames have the sizes {sizes[:3]}; give at least one, all of one size")
     if not isinstance(seconds, Real) or not 0 < seconds <= _LONGEST:
         raise ValueError(f"write_gif: seconds={seconds!r}; give a number above 0, {_LONGEST} at most")
-    palette = _together(frames).quantize(64) if colours is None else _palette(colours)
+    palette = _palette(_frequent(frames) if colours is None else colours)
     pictures = [frame.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [round(1000 * seconds)] * (len(pictures) - 1) + [round(4000 * seconds)]
     with written_whole(path) as beside:
@@ -53,6 +53,13 @@ def _palette(colours: Sequence[str]) -> Image:
     palette = Image.new("P", (1, 1))
     palette.putpalette([part for colour in colours for part in ImageColor.getrgb(colour)[:3]])
     return palette
+
+
+def _frequent(frames: Sequence[Image]) -> list[str]:
+    """Up to 63 colours of all frames together, and white instead of those that nearly are: paper would be grey."""
+    palette = _together(frames).quantize(63).getpalette() or []
+    colours = [tuple(palette[start : start + 3]) for start in range(0, len(palette), 3)]
+    return ["#ffffff", *["#{:02x}{:02x}{:02x}".format(*colour) for colour in colours if min(colour) < 248]]
 
 
 def _together(frames: Sequence[Image]) -> Image:

@@ -176,9 +176,10 @@ def _pictures(name: str, predictors: Any, x: Any, y: Any, resolution: int) -> li
     samples = _Samples(name, x, y, resolution)
     answers = {key: samples.scores(predict) for key, predict in predictors.items()}
     limit = float(np.median([_largest(scores) for scores, _ in answers.values()]))  # which one that diverged leaves be
+    height = np.clip(1.1 + 4.0 * np.ptp(samples.up) / np.ptp(samples.across), 2.5, 9.0)  # so that little stays empty
     pictures = []
     for key, (scores, classes) in answers.items():
-        figure = Figure(figsize=(6, 4.5), dpi=100, layout="constrained")  # a new one, for the layout remembers the last
+        figure = Figure(figsize=(6, height), dpi=100, layout="constrained")  # a new one, for its layout remembers
         canvas, ax = FigureCanvasAgg(figure), figure.subplots()
         _draw(ax, samples, scores, classes, limit)
         ax.set_title(f"epoch {key}" if isinstance(key, int) else str(key))

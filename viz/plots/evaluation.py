@@ -24,7 +24,8 @@ def confusion_matrix(matrix: Any, labels: Sequence[Any] | None = None, ax: Axes 
     labels: the names of the C classes, their numbers unless given.
 
     The colour is the share of the row, so that a rare class is seen as well as a frequent one; the row of a class
-    without samples stays white. From 13 classes on the shares are not written, and from 31 on the counts neither.
+    without samples stays white. A count of 0 stands alone, for its share is 0 too. From 13 classes on the shares are
+    not written, and from 31 on the counts neither.
     """
     counts = array_of("confusion_matrix: the matrix", matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
@@ -58,7 +59,7 @@ def _write_counts(ax: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
     size = min(10.0, (100 if with_shares else 160) / len(counts))
     for (i, j), count in np.ndenumerate(counts):
         share = shares[i, j]
-        text = f"{count:.0f}\n{share:.0%}" if with_shares and np.isfinite(share) else f"{count:.0f}"
+        text = f"{count:.0f}\n{share:.0%}" if with_shares and count else f"{count:.0f}"
         colour = "white" if share > 0.715 else "black"  # where both have the same contrast, 4.5
         ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=size)
 
