@@ -14,6 +14,7 @@ from PIL import Image
 import fast
 import nn
 import viz
+from viz.animation import write_gif
 
 XS, YS = np.linspace(-2, 2, 41), np.linspace(-1, 3, 31)
 BOWL = nn.bowl(np.meshgrid(XS, YS))
@@ -297,6 +298,15 @@ def test_frames_show_each_epoch_in_one_size_and_scale(tmp_path):
     with Image.open(path) as gif:
         assert gif.size == (600, 250)  # a wide plane needs no high picture
     assert plt.get_fignums() == []
+
+
+def test_paper_stays_white_in_a_gif(tmp_path):
+    pale = np.full((40, 40, 3), 255, "uint8")
+    pale[20:] = np.linspace(246, 254, 40).round().astype("uint8")[:, None]
+    for colours in (None, ["#fbfbfb", "#ffffff", "#000000"]):
+        path = write_gif([Image.fromarray(pale), Image.fromarray(pale)], tmp_path / "pale.gif", colours=colours)
+        with Image.open(path) as gif:
+            assert gif.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
 
 
 def frame(predictors, name, folder):

@@ -80,7 +80,7 @@ def layers(folder: Path) -> None:
     ratios = nn.UpdateRatios()
     nn.fit(deep, (x, y), nn.cross_entropy, nn.Adam(deep.parameters(), lr=0.001), 10, 32, callbacks=[ratios])
     ax = viz.update_ratios(ratios.ratios)
-    ax.set_title("How large updates are, compared with weights")
+    ax.set_title("Updates, compared with weights")
     save(ax, folder / "update_ratios.svg", 7.5, 4)
 
 

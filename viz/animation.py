@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +23,8 @@ def write_gif(
     """Write pictures of one size as an animated GIF that repeats for ever; returns its path.
 
     seconds: how long each is shown, 160 at most; the last one stays four times as long.
-    colours: those that are used, 256 at most, as "#rrggbb"; every pixel gets the nearest. If left out, 64 chosen from
-        all frames together. They are the same for all frames, so nothing flickers.
+    colours: those that are used beside white, 255 at most, as "#rrggbb"; every pixel gets the nearest. If left out, 63
+        chosen from all frames together. They are the same for all frames, so nothing flickers.
     Raises ValueError for another ending than .gif, for no frames, for frames of several sizes, and for other seconds.
     """
     from PIL import Image  # Matplotlib brings it along
@@ -47,19 +48,21 @@ def write_gif(
 
 
 def _palette(colours: Sequence[str]) -> Image:
-    """A picture of which only the palette matters."""
+    """A picture of which only the palette matters: white, and the colours that can be told from it. (Pillow finds the
+    nearest colour of small boxes of colours, not of each; so one that is nearly white would take the place of white.)
+    """
     from PIL import Image, ImageColor
 
+    parts = [ImageColor.getrgb(colour)[:3] for colour in colours]
     palette = Image.new("P", (1, 1))
-    palette.putpalette([part for colour in colours for part in ImageColor.getrgb(colour)[:3]])
+    palette.putpalette([255, 255, 255, *chain(*[colour for colour in parts if min(colour) < 248])])
     return palette
 
 
 def _frequent(frames: Sequence[Image]) -> list[str]:
-    """Up to 63 colours of all frames together, and white instead of those that nearly are: paper would be grey."""
+    """63 colours of all frames together."""
     palette = _together(frames).quantize(63).getpalette() or []
-    colours = [tuple(palette[start : start + 3]) for start in range(0, len(palette), 3)]
-    return ["#ffffff", *["#{:02x}{:02x}{:02x}".format(*colour) for colour in colours if min(colour) < 248]]
+    return ["#{:02x}{:02x}{:02x}".format(*palette[start : start + 3]) for start in range(0, len(palette), 3)]
 
 
 def _together(frames: Sequence[Image]) -> Image:
