@@ -139,7 +139,8 @@ def test_every_step_shows_the_numbers_of_the_engine(page):
                 continue
             child = name[id(handled.node)]
             slope, gradient, contribution = map(number, (edge.slope, handled.gradient, edge.contribution))
-            product = f"{slope} × {f'({gradient})' if gradient.startswith('-') else gradient} = {contribution}"
+            sign = "=" if number(float(slope) * float(gradient)) == contribution else "≈"
+            product = f"{slope} × {f'({gradient})' if gradient.startswith('-') else gradient} {sign} {contribution}"
             shown = page.picture()[f"{child}-{place}"]
             assert shown.startswith("d/d")
             assert shown.endswith(f"{slope}\n{product}")

@@ -29,9 +29,7 @@ def write_gif(
     """
     from PIL import Image  # Matplotlib brings it along
 
-    path = full_path(path)
-    if path.suffix.lower() != ".gif":
-        raise ValueError(f"write_gif: path={str(path)!r} must end in .gif")
+    path = gif_path("write_gif", path)
     sizes = sorted({frame.size for frame in frames})
     if len(sizes) != 1:
         raise ValueError(f"write_gif: the frames have the sizes {sizes[:3]}; give at least one, all of one size")
@@ -44,6 +42,14 @@ def write_gif(
         pictures[0].save(
             beside, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True
         )
+    return path
+
+
+def gif_path(name: str, path: str | Path) -> Path:
+    """The path of a GIF; ValueError unless it ends in .gif. name: of the function that was called."""
+    path = full_path(path)
+    if path.suffix.lower() != ".gif":
+        raise ValueError(f"{name}: path={str(path)!r} must end in .gif")
     return path
 
 

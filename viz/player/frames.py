@@ -17,7 +17,7 @@ import graphviz
 
 from nn.data import check_count
 from nn.files import full_path, written_whole
-from viz.animation import write_gif
+from viz.animation import gif_path, write_gif
 from viz.graphs import FONT, escape
 from viz.player.records import Recording, Step
 from viz.rendering import draw
@@ -106,6 +106,7 @@ def write_frames(recording: Recording, direction: str, folder: str | Path, kind:
 def write_animation(recording: Recording, direction: str, path: str | Path, seconds: float, pixels: int) -> Path:
     """Write the frames as an animated GIF, `pixels` wide at most."""
     check_count("gif: width", pixels)
+    path = gif_path("gif", path)  # before the work, not after it
     from PIL import Image  # Matplotlib brings it along
 
     pictures = [Image.open(io.BytesIO(picture)) for picture in frames(recording, direction, "png", pixels)]

@@ -92,7 +92,7 @@ def record(loss: Any, lr: float = 0.1, parameters: Iterable[Any] | None = None) 
     if len(order) > LIMIT:
         raise ValueError(
             f"steps: {len(order)} nodes are too many to walk through ({LIMIT} at most); take one sample and a smaller "
-            "network, or one neuron. viz.graph draws larger ones"
+            "network, or one neuron. viz.graph(loss, fold='layer') draws larger ones"
         )
     return _Recorder(loss, order, float(lr)).recording(parameters)
 
@@ -190,7 +190,14 @@ class _Recorder:
                 yield Step(
                     kind="forward",
                     title=f"Compute {name}",
-                    formulas=(_equal(f"{name} = {symbols}", _filled(formula, self._numbers(value)), result),),
+                    formulas=(
+                        _equal(
+                            f"{name} = {symbols}",
+                            _filled(formula, self._numbers(value)),
+                            result,
+                            shown=_computed(formula, self._numbers(value)),
+                        ),
+                    ),
                     words=f"Forward: {_listed([self._name(p) for p in value.parents])} {_go(value)} into "
                     f"“{value.op.symbol}”; out comes {name} = {result}.",
                     numbers={"value": value.data},
@@ -237,18 +244,17 @@ class _Recorder:
             if parent.kind == "constant":
                 continue
             slope, contribution, before, after = map(number, (part.slope, part.contribution, part.before, part.after))
-            symbols, product = (
-                f"d/d{edge.argument} = {edge.formula}",
-                f"{slope} × {_bracketed(gradient)} = {contribution}",
-            )
+            symbols = f"d/d{edge.argument} = {edge.formula}"
+            product = _equal(f"{slope} × {_bracketed(gradient)}", contribution, shown=float(slope) * float(gradient))
+            total = _equal(_plus(before, contribution), after, shown=float(before) + float(contribution))
             formula = edge.formula if " if " in edge.formula else _filled(edge.formula, self._numbers(child))
             yield Step(
                 kind="backward",
                 title=f"From {self._name(child)} back to {parent.label}",
                 formulas=(
-                    _equal(symbols, formula, slope),
+                    _equal(symbols, formula, slope, shown=_computed(edge.formula, self._numbers(child))),
                     product,
-                    f"grad of {parent.label}: {_plus(before, contribution)} = {after}",
+                    f"grad of {parent.label}: {total}",
                 ),
                 words=f"Backward: the slope {slope} times the gradient of {self._name(child)}, {gradient}, is "
                 f"{contribution}. It is added to the gradient of {parent.label}: {before} before, {after} after.",
@@ -272,7 +278,13 @@ class _Recorder:
         return Step(
             kind="update",
             title=f"Update {name}",
-            formulas=(f"{name} - lr × grad = {old} - {lr} × {_bracketed(slope)} = {moved}",),
+            formulas=(
+                _equal(
+                    f"{name} - lr × grad = {old} - {lr} × {_bracketed(slope)}",
+                    moved,
+                    shown=float(old) - float(lr) * float(slope),
+                ),
+            ),
             words=f"Update: {name} moves against its gradient, by the learning rate {lr} times {slope}: "
             f"from {old} to {moved}.",
             numbers={"before": value.data, "lr": self.lr, "gradient": gradient, "after": new},
@@ -345,6 +357,14 @@ def _filled(formula: str, meanings: dict[str, str]) -> str:
     return re.sub(rf"\b({'|'.join(map(re.escape, meanings))})\b", filled, formula)
 
 
+def _computed(formula: str, meanings: dict[str, str]) -> float | None:
+    """What a formula gives for numbers as they are shown; None where Python cannot say."""
+    try:
+        return float(eval(formula, vars(math) | {name: float(meaning) for name, meaning in meanings.items()}))
+    except (ArithmeticError, ValueError, NameError, TypeError):  # TypeError: a root of a negative number is complex
+        return None
+
+
 def _bracketed(text: str) -> str:
     return f"({text})" if text.startswith("-") else text
 
@@ -353,12 +373,17 @@ def _plus(before: str, contribution: str) -> str:
     return f"{before} - {contribution[1:]}" if contribution.startswith("-") else f"{before} + {contribution}"
 
 
-def _equal(*sides: str) -> str:
-    """The sides of an equation; one that repeats the end of what stands before it is left out."""
+def _equal(*sides: str, shown: float | None = None) -> str:
+    """The sides of an equation; one that repeats the end of what stands before it is left out.
+
+    shown: what the numbers before the last sign give as they are shown, rounded. Where that is not the last side, the
+        sign is ≈: a reader who computes it again should not doubt the arithmetic.
+    """
     text = sides[0]
-    for side in sides[1:]:
+    for place, side in enumerate(sides[1:], start=2):
+        exact = place < len(sides) or shown is None or number(shown) == side
         if not text.endswith(f"= {side}"):
-            text += f" = {side}"
+            text += f" {'=' if exact else '≈'} {side}"
     return text
 
 
