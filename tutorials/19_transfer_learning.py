@@ -367,7 +367,7 @@ figure.savefig(figures / "transfer_six_targets.svg", metadata={"Date": None})
 #   better than those. The old head is not ignorant but wrong, and fine-tuning does not turn it round in time.
 # - **Shifted**, **mirrored**, **turned**: no way of transfer comes up to the better of the two without a source. Each
 #   weight of such a network belongs to one pixel. Move the pixels, and what it knows is about places that are no longer
-#   there. (Convolutional layers look for the same feature everywhere, and would be less put out by a shift.)
+#   there. (Convolutional layers look for the same feature everywhere, and should be less put out by a shift.)
 #
 # So transfer pays where the target resembles the source in what the features look at, where the source was rich enough
 # to need many features, and where the target's own samples are too few or too poor. Whether that is so, nobody knows
