@@ -134,7 +134,7 @@ def _table(node: Node) -> str:
         for word, text in node.rows
     )
     width = 1 if node.count == 1 else 2
-    style = f'BORDER="{width}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3" STYLE="ROUNDED" COLOR="{border}"'
+    style = f'BORDER="{width}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="4" STYLE="ROUNDED" COLOR="{border}"'
     return f'<<TABLE {style} BGCOLOR="{fill}">{heading}{rows}</TABLE>>'
 
 
