@@ -2,8 +2,9 @@
 # # Two engines, one gradient
 #
 # This lesson goes once through the whole house: a number that knows where it came from, a network that learns on two
-# engines at once, and what the learning rate does to it. Run it with `make demo`, or cell by cell: editors such as
-# VS Code show it as a notebook, and so does Jupyter with Jupytext.
+# engines at once, and what the learning rate does to it. New words are explained in lessons 2 to 6; here just watch.
+# Run it with `make demo`, or cell by cell: editors such as VS Code show it as a notebook, and so does Jupyter with
+# Jupytext.
 
 # %%
 import argparse
@@ -175,7 +176,7 @@ ax.figure.savefig(figures / "learning_rates.svg", metadata={"Date": None})
 
 # %%
 best = min((rate for rate in rates if verdicts[rate].name == "just right"), key=lambda rate: histories[rate].loss[-1])
-ax = viz.decision_boundary(lambda points: nn.predict(models[best], points), moons, side)
+ax = viz.decision_boundary(lambda points: nn.predict(models[best], points), moons, target)
 ax.set_title(f"What was learned with a rate of {best:g}")
 ax.figure.set_size_inches(7, 4.5)
 ax.figure.savefig(figures / "decision_boundary.png", dpi=100)
@@ -187,4 +188,5 @@ for name in ("expression.svg", "neuron.svg", "learning_rates.svg", "decision_bou
 
 # %% [markdown]
 # **Try:** another activation in the last network (`"tanh"`): what becomes of the rate of 0.7? A second `t.backward()`:
-# the gradients of p, q and r double, because gradients add up until they are set to zero.
+# the gradients of p, q and r double, because gradients add up until they are set to zero. Run your variants with
+# `python -O`, which skips the assertions: they state what holds for the numbers above.

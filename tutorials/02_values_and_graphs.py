@@ -41,7 +41,7 @@ started = time.perf_counter()
 # place itself. Two things follow: how far to go with one step has to be chosen (lesson 6 is about that), and where you
 # end depends on where you began.
 #
-# ![Two walks in the fog: what is felt of the ground at each step](../docs/fog.svg)
+# ![Two walks in the fog: what is felt of the ground at three of the steps](../docs/fog.svg)
 
 
 # %%
@@ -77,10 +77,10 @@ ground = np.linspace(-3.0, 3.0, 200)
 _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 ax.fill_between(ground, height(ground), -3.2, color="#e5e7eb")
 for (name, (places, slopes)), colour in zip(walks.items(), ("#0072B2", "#D55E00"), strict=True):
-    for x, slope in zip(places, slopes, strict=False):
-        reach = 0.22 / math.hypot(1, slope)  # pieces of the ground of equal length
+    for x, slope in list(zip(places, slopes, strict=False))[:9:4]:  # at the first, fifth and ninth place
+        reach = 0.55 / math.hypot(1, slope)  # pieces of equal length
         near = np.array([x - reach, x + reach])
-        ax.plot(near, height(x) + slope * (near - x), color=colour, linewidth=2.5, solid_capstyle="round")
+        ax.plot(near, height(x) + slope * (near - x), color=colour, linewidth=1.5)
     ax.plot(places, [height(x) for x in places], "o", color=colour, markersize=4, label=f"{name}, 20 steps")
 ax.text(-2.06, -2.95, "the lower valley", ha="center", color="#4b5563")
 ax.text(1.93, -2.0, "a valley, but not the lower one", ha="center", color="#4b5563")
@@ -97,8 +97,9 @@ ax.figure.savefig(figures / "fog.svg", metadata={"Date": None})
 #
 # Should h be as small as possible, then? No. Computers keep about 16 digits of a number. When h is tiny, f(x + h) and
 # f(x) agree in nearly all of them, the difference consists of what was rounded, and dividing by h blows that up. In the
-# figure each curve first falls, because the step gets smaller, and then rises again, because rounding takes over. Steps
-# near 10⁻⁶ do well for central differences, if the numbers involved are not far from 1 in size.
+# figure, read each curve from right to left: as h shrinks, it first falls, because the step misses less of the curve,
+# and then rises again, because rounding takes over. Steps near 10⁻⁶ do well for central differences, if the numbers
+# involved are not far from 1 in size.
 #
 # ![The error of a measured slope over the size of the step](../docs/differences.svg)
 
@@ -148,7 +149,8 @@ ax.figure.savefig(figures / "differences.svg", metadata={"Date": None})
 #
 # A `Value` is a number that remembers how it was computed. What is computed from Values is a Value again; it keeps its
 # **parents**, the Values it was made from, and for each parent the slope towards it. Drawn, this is a **graph**: the
-# Values are its nodes, and an edge leads from each parent to what was made of it.
+# Values are its nodes, and an edge leads from each parent to what was made of it. (Take a Value's own functions, such
+# as `w.exp()`: `math.exp(w)` gives a plain number, which has no parents, and so no slope either.)
 #
 # A car takes 0.07 litres of fuel for a kilometre, a litre costs 1.80 euros, and so a kilometre costs 0.07 × 1.80 =
 # 0.126 euros. Rates multiply along the way. This is the **chain rule**, and it holds for curved functions too, with the
@@ -163,13 +165,15 @@ print(f"\n3. Along a path: {price.data:.2f} euros for 100 km, and {distance.grad
 assert math.isclose(distance.grad, 0.07 * 1.80)
 
 x = Value(0.5, label="x")
-inner = 3 * x - 1
-outer = inner.tanh()
+tripled = x * 3
+outer = (tripled - 1).tanh()
 outer.backward()
-((_, along_inner), (along_outer,)) = inner.parents[0].slopes, outer.slopes
-print(f"   tanh(3x - 1) at 0.5: slopes {along_inner:g} and {along_outer:.4f} on the way, together {x.grad:.4f}")
-assert math.isclose(x.grad, along_inner * along_outer)
+slope_of_tripling, slope_of_tanh = tripled.slopes[0], outer.slopes[0]  # that of minus 1 is 1
+print(f"   tanh(3x - 1) at 0.5: slopes {slope_of_tripling:g} and {slope_of_tanh:.4f} on the way, together {x.grad:.4f}")
+assert math.isclose(x.grad, slope_of_tripling * slope_of_tanh)
 assert math.isclose(x.grad, central(lambda x: math.tanh(3 * x - 1), 0.5, 1e-6), rel_tol=1e-8)
+assert x.exp().parents == (x,)
+assert type(math.exp(x)) is float
 
 # %% [markdown]
 # ## 4. Over several paths, they add up
@@ -206,7 +210,9 @@ for start in (x, y):
     terms = " + ".join(" × ".join(f"{slope:g}" for slope in path) for path in found)
     print(f"   from {start.label} to z: {terms} = {start.grad:g}")
     assert start.grad == sum(math.prod(path) for path in found)
-viz.render(viz.graph(z), figures / "two_paths.svg")
+drawn = viz.graph(z, direction="TB")
+drawn.attr(nodesep="0.5")  # wider, so that the edges cross in the open
+viz.render(drawn, figures / "two_paths.svg")
 
 # %% [markdown]
 # Why not simply list the paths, as here? Because there can be far more paths than edges. Below, a number is added to
@@ -241,7 +247,10 @@ x = Value(3.0, label="x")
 square = x * x
 square.label = "square"
 square.backward()
-once = sum(slope for parent, slope in dict(zip(square.parents, square.slopes, strict=True)).items() if parent is x)
+kept = {}
+for parent, slope in zip(square.parents, square.slopes, strict=True):
+    kept[parent] = slope  # the second edge takes the place of the first, for it has the same parent
+once = kept[x]
 print(f"\n5. Used twice: the slope of x * x at 3 is {x.grad:g}; with one edge lost it would be {once:g}")
 assert square.parents == (x, x)
 assert x.grad == 6.0
@@ -292,7 +301,7 @@ assert agreed == {"relu(x)": 0.0, "maximum(x, 0)": 0.5, "abs(x)": 0.0}
 #
 # The gradient says how its answer would change with each of them, and with the inputs as well. Each slope is checked by
 # central differences; the usual measure is |computed - measured| / (|computed| + |measured|), and in numbers of 64
-# bits (Python's, about 16 digits) a value below 10⁻⁷ is as good as it gets.
+# bits (**float64**: Python's, about 16 digits) a value below 10⁻⁷ counts as agreement.
 #
 # ![The neuron that looks at a flower](../docs/flower_neuron.svg)
 
@@ -324,7 +333,8 @@ for place, value in enumerate(inputs):
         return neuron(*changed).data
 
     measured = central(nudged, value.data, 1e-6)
-    difference = abs(value.grad - measured) / (abs(value.grad) + abs(measured))
+    size = abs(value.grad) + abs(measured)
+    difference = abs(value.grad - measured) / size if size else 0.0
     print(f"   {value.label:6}  {value.data:6.1f}  {value.grad:14.9f}  {measured:14.9f}  {difference:10.1e}")
     assert difference < 1e-7
 
@@ -337,4 +347,5 @@ for name in ("fog.svg", "differences.svg", "two_paths.svg", "twice.svg", "flower
 # **Try:** begin the walk at 0.125, close to the top between the valleys: how long does it take to leave? Replace tanh
 # in the neuron by relu and choose a bias that makes the sum negative: what do all slopes become, and what would
 # training do with such a neuron? Write z of section 4 in another way, x * x * y + x * y * y: how many paths are there
-# now, and what is their sum?
+# now, and what is their sum? Run your variants with `python -O`, which skips the assertions: they state what holds for
+# the numbers above.

@@ -32,7 +32,7 @@ started = time.perf_counter()
 # Who is to blame, and how much?
 #
 # Each station adds a fault of its own, 1 hundredth each. But the drill also doubles whatever it is handed, and fitting
-# triples it. So the little fault made first has been magnified twice before it leaves the factory:
+# triples it. So the little fault made first is magnified by 2 and then by 3, sixfold, before it leaves the factory:
 #
 #     after drilling = 2 × cutting + drilling
 #     at the end     = 3 × after drilling + fitting
@@ -139,7 +139,8 @@ assert gradients["z, a, b"] == 8.0
 # becomes one number, the **loss**: here the square of the error, (answer - truth)². Backprop finds out how the loss
 # changes with w and with the bias. What one would want to blame is not x, for x is a measurement; but it gets a
 # gradient too, and if x were the answer of another neuron, that is what would be handed on to it. The square is written
-# error * error, so that one Value with two edges is among them: look how its gradient comes in two parts.
+# error * error, so that one Value with two edges is among them: look how its gradient comes in two parts. Grey boxes
+# are constants, here the truth; nobody asks for their slope, so the table leaves them out.
 #
 # `loss.backward_steps()` does what `loss.backward()` does, and yields a record of each step: the node whose turn it is,
 # its gradient, and for each edge the slope, the contribution slope × gradient, and the parent's gradient before and
@@ -154,7 +155,7 @@ def wrong_neuron(w=0.4, bias=0.4):
     w, bias = Value(w, label="w"), Value(bias, label="bias")
     x = Value(1.5, label="x")
     product = w * x
-    product.label = "w * x"
+    product.label = "product"
     total = product + bias
     total.label = "sum"
     answer = total.tanh()
@@ -182,7 +183,9 @@ for step in loss.backward_steps():
 again, *parameters = wrong_neuron()
 again.backward()
 assert [w.grad, bias.grad] == [parameter.grad for parameter in parameters]  # the same numbers, to the last bit
-viz.render(viz.graph(loss), figures / "wrong_neuron.svg")
+drawn = viz.graph(loss)
+drawn.attr(ranksep="0.25")  # closer together, so that it fits a screen
+viz.render(drawn, figures / "wrong_neuron.svg")
 
 # %% [markdown]
 # ## 4. The update
@@ -229,7 +232,7 @@ ax.figure.savefig(figures / "forecast.svg", metadata={"Date": None})
 
 # %%
 steps = viz.steps(loss, figures / "steps.html", lr=0.1, parameters=[w, bias])
-steps.gif(figures / "steps.gif")
+steps.gif(figures / "steps.gif", seconds=3)
 
 # %%
 print(f"\n5. All done in {time.perf_counter() - started:.0f} s. The pictures, and the page:")
@@ -239,4 +242,5 @@ for name in ("factory.svg", "wrong_neuron.svg", "forecast.svg", "steps.html", "s
 # %% [markdown]
 # **Try:** let drilling halve what it is handed instead of doubling it: who is to blame now? Give the neuron the truth
 # +1 instead of -1: which signs change, and why does w now move the other way? Start with a bias of 5, so that the tanh
-# is almost flat: what is handed back through it, and how fast would this neuron learn?
+# is almost flat: what is handed back through it, and how fast would this neuron learn? Run your variants with
+# `python -O`, which skips the assertions: they state what holds for the numbers above.

@@ -54,12 +54,16 @@ def both(loss, prediction, target, **settings):
 # A loss says how far the darts fall from the centre of the board. Nothing else: whether a thrower aims at the wrong
 # spot or has a shaky hand is all the same to it. But the two call for different cures, and for the mean squared
 # distance there is an exact account: it is the square of the **bias** (how far the middle of all throws is from the
-# centre) plus the square of the **spread** (the mean squared distance of the throws from their own middle).
+# centre) plus the mean squared distance of the throws from their own middle, the square of their **spread** (this
+# square is also called the **variance**).
 #
 # With networks it is the same. A network that is too simple misses in the same way whatever samples it was trained on:
-# bias. One that is too flexible for its few samples answers differently each time it is trained: spread, or variance.
+# bias. One that is too flexible for its few samples answers differently each time it is trained on others: variance.
 # The loss alone does not say which it is; the loss on samples never trained on, compared with that on the training
 # samples, gives a hint (lesson 4).
+#
+# (This bias has only its name in common with the bias of a neuron, the number that is added to its weighted inputs. In
+# the sections below the word means that number.)
 #
 # ![Three throwers with bias and spread](../docs/darts.svg)
 
@@ -76,14 +80,15 @@ figure, axes = plt.subplots(1, 3, figsize=(9, 3.3), layout="constrained", sharex
 for ax, (name, throws) in zip(axes, throwers.items(), strict=True):
     middle = throws.mean(axis=0)
     loss = 2 * both(nn.mse_loss, throws, np.zeros_like(throws))[0]  # nn's mean is over both coordinates
-    bias, spread = (middle**2).sum(), ((throws - middle) ** 2).sum(axis=1).mean()
-    print(f"   {name:23}  {loss:6.3f}  {bias:6.3f}  {spread:7.3f}")
-    assert math.isclose(loss, bias + spread)
+    bias_squared, spread_squared = (middle**2).sum(), ((throws - middle) ** 2).sum(axis=1).mean()
+    print(f"   {name:23}  {loss:6.3f}  {bias_squared:6.3f}  {spread_squared:7.3f}")
+    assert math.isclose(loss, bias_squared + spread_squared)
     for radius in (1, 2, 3, 4):
         ax.add_patch(plt.Circle((0, 0), radius, fill=False, color="#d1d5db"))
     ax.plot(*throws.T, ".", color=BLUE, label="throws")
     ax.plot(*middle, "X", color=ORANGE, markersize=9, markeredgecolor="white", label="their middle")
-    ax.set(title=f"{name}\n{loss:.2f} = {bias:.2f} + {spread:.2f}", aspect="equal", xlim=(-5, 5), ylim=(-5, 5))
+    ax.set(title=f"{name}\n{loss:.2f} = {bias_squared:.2f} + {spread_squared:.2f}")
+    ax.set(aspect="equal", xlim=(-5, 5), ylim=(-5, 5))
     ax.grid(False)
     ax.set_axis_off()
 axes[0].legend(loc="lower left")
@@ -120,16 +125,17 @@ assert houses == {250.0: [2500, 50, 800], 290.0: [100, 10, 50]}  # 20 * (50 - 10
 assert houses[250.0][0] / houses[290.0][0] == 25
 
 
-def draw_losses(named, places, target, xlabel, path, title, settings):
-    """Each loss over the prediction, and below it its slope."""
+def draw_losses(named, places, target, xlabel, path, title, jumps):
+    """Each loss over the prediction, and below it its slope. jumps: where the slope of a loss jumps, by its name."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(8, 6), layout="constrained", sharex=True, height_ratios=[3, 2])
     styles = zip(named.items(), (BLUE, ORANGE, GREEN), ("-", "--", "-."), strict=False)
     for (name, (loss, extra)), colour, line in styles:
         values, slopes = zip(*[both(loss, [place], [target], **extra) for place in places], strict=True)
         above.plot(places, values, line, color=colour, linewidth=2, label=name)
-        below.plot(places, np.ravel(slopes), line, color=colour, linewidth=2)
-    above.set(ylabel="loss", title=title, **settings[0])
-    below.set(ylabel="slope of the loss", xlabel=xlabel, **settings[1])
+        slopes = np.where(np.isclose(places, jumps.get(name, np.inf)), np.nan, np.ravel(slopes))  # nan leaves a gap
+        below.plot(places, slopes, line, color=colour, linewidth=2)
+    above.set(ylabel="loss", title=title, ylim=(0, 6))
+    below.set(ylabel="slope of the loss", xlabel=xlabel)
     above.legend()
     below.axhline(0, color="#9ca3af", linewidth=1)
     figure.savefig(path, metadata={"Date": None})
@@ -141,12 +147,12 @@ draw_losses(
         "absolute (L1)": (nn.l1_loss, {}),
         "Huber, delta 1": (nn.huber_loss, {"delta": 1.0}),
     },
-    np.linspace(-3, 3, 121),
+    np.linspace(-3, 3, 301),
     0.0,
     "prediction - truth",
     figures / "losses_of_numbers.svg",
     "What an error costs, and how hard it pulls",
-    ({"ylim": (0, 6)}, {}),
+    {"absolute (L1)": 0.0},
 )
 
 # %% [markdown]
@@ -210,7 +216,7 @@ ax.figure.savefig(figures / "outlier.svg", metadata={"Date": None})
 
 # %%
 print("\n3. Binary cross-entropy where the truth is yes")
-worked = {0.95: 0.0513, 0.50: 0.6931, 0.10: 2.3026, 0.40: 0.916, 0.01: 4.605}
+worked = {0.95: 0.0513, 0.50: 0.6931, 0.40: 0.916, 0.10: 2.3026, 0.01: 4.605}
 for probability, expected in worked.items():
     loss, _ = both(nn.binary_cross_entropy, [probability], [1.0])
     print(f"   p = {probability:4.2f}  {loss:7.4f}")
@@ -255,12 +261,12 @@ draw_losses(
         "squared error of the sigmoid": (mse_of_probability, {}),
         "hinge": (nn.hinge_loss, {}),
     },
-    np.linspace(-6, 6, 121),
+    np.linspace(-6, 6, 301),
     1.0,
     "logit (score); the truth is yes",
     figures / "losses_of_decisions.svg",
     "Far on the wrong side, the squared error has hardly any slope",
-    ({"ylim": (0, 6)}, {}),
+    {"hinge": 1.0},
 )
 
 # %% [markdown]
@@ -363,3 +369,4 @@ for name in (
 # **Try:** a third network that says 310 for the house of 300: which losses can tell it from the one that says 290, and
 # should they? Huber's delta of 0.1 and of 100 in the fit with the outlier: which of the other two losses does it come
 # close to? Put the ten-class yardstick to the test: what is the loss of an untrained network on the digits of lesson 4?
+# Run your variants with `python -O`, which skips the assertions: they state what holds for the numbers above.
