@@ -81,7 +81,7 @@ with tempfile.TemporaryDirectory() as folder:
     names, x_read, y_read = nn.data.read_csv(path, target="cultivar", missing="keep")
 
 print("1. Cleaning")
-print(f"   read_csv refuses: {refusal}")
+print("   read_csv refuses:", refusal.replace(": ", ":\n      "))
 assert refusal.startswith("3 numbers are missing")
 found, y = x_read.copy(), y_read
 alcohol = found[:, 0]
