@@ -87,7 +87,7 @@ try:
     refusal = ""
 except ValueError as error:
     refusal = str(error)
-print(f"   batch norm, 65 rows in 32s: {refusal[:86]} ...")
+print(f"   batch norm, 65 rows in 32s: {refusal[:80]} ...")
 assert refusal
 assert len(nn.fit(normed, data, drop_last=True, **settings).step_loss) == 2
 

@@ -132,8 +132,8 @@ ax.figure.savefig(figures / "digits_confusion.svg", metadata={"Date": None})
 # epoch (`metrics=` in `fit`). In the first epochs, about a dozen, accuracy stands at 90 %, and recall at 0: the network
 # has learned that 8s are rare, and says no to everything. Nothing in the accuracy tells you. The loss falls meanwhile,
 # and rightly so: the scores of the 8s are rising beside those of the others, only they are not above 0 yet. Even at the
-# end, with an accuracy of 96 %, it misses more than a third of the 8s. (Precision is a share of the answers "8". As long
-# as there is none, it is a share of nothing, which `nn.evaluate` calls 0.)
+# end, with an accuracy of 96 %, it misses more than a third of the 8s. (Precision is a share of the answers "8". As
+# long as there is none, it is a share of nothing, which `nn.evaluate` calls 0.)
 #
 # ![Accuracy and recall during training, on the question whether it is an 8](../docs/rare_class.svg)
 
