@@ -392,6 +392,8 @@ x_train, x_rest, y_train, y_rest = train_test_split(
     digits[0] / 16, digits[1], train_size=seen, random_state=0, stratify=digits[1]
 )
 x_choose, x_test, y_choose, y_test = train_test_split(x_rest, y_rest, test_size=0.5, random_state=0, stratify=y_rest)
+if not full_size:
+    x_choose, y_choose, x_test, y_test = x_choose[:8], y_choose[:8], x_test[:8], y_test[:8]
 dead = (x_train == 0).all(axis=0)
 batches = math.ceil(seen / 32)
 

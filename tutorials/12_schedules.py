@@ -135,6 +135,8 @@ x_train, x_rest, y_train, y_rest = train_test_split(
     images / 16, digits, train_size=samples, random_state=0, stratify=digits
 )
 x_choose, x_test, y_choose, y_test = train_test_split(x_rest, y_rest, test_size=0.5, random_state=0, stratify=y_rest)
+if not full_size:
+    x_choose, y_choose, x_test, y_test = x_choose[:8], y_choose[:8], x_test[:8], y_test[:8]
 steps = epochs * math.ceil(samples / batch_size)
 
 
