@@ -160,7 +160,7 @@ def running_mean(numbers, width=25):
     return [np.mean(numbers[max(0, i + 1 - width) : i + 1]) for i in range(len(numbers))]
 
 
-print(f"\n2. {samples} digits, {steps} steps, all with a peak of 0.2: mean loss of the batches, five seeds")
+print(f"\n2. {samples} digits, {steps} steps, all with a peak of 0.2: mean loss of the batches")
 print(f"   {'':15}  {'50 steps before half':>20}  {'50 steps after half':>19}  {'last 50 steps':>13}")
 curves, last = {}, {}
 for name in ("constant", "steps", "warm-up, cosine", "one-cycle"):
@@ -208,7 +208,7 @@ def measure(model, history, x, y):
 peaks, choosing, reporting = [0.01, 0.03, 0.1, 0.2, 0.3], range(3), range(10, 15)
 if not full_size:
     peaks, choosing, reporting = [0.03, 0.1], range(1), range(10, 11)
-print("\n3. Each plan with its best peak: five seeds, samples never seen")
+print(f"\n3. Each plan with its best peak: samples never seen, seeds: {len(reporting)}")
 print(f"   {'':15}  {'best peak':>9}  {'loss, mean ± deviation':>22}  {'right':>6}")
 sweeps, best, losses, rights = {}, {}, {}, {}
 for name in plans:
@@ -261,7 +261,7 @@ for name in ("cosine", "warm-up, cosine"):
         peak: [measure(*train(name, peak, seed, deep, nn.Adam), x_choose, y_choose)[0] for seed in seeds]
         for peak in high
     }
-print("\n4. Adam, three hidden layers: loss on samples never seen, the middle of eight seeds")
+print(f"\n4. Adam, hidden layers {deep}: loss on samples never seen, the middle of {len(seeds)} seeds")
 print(f"   {'peak':>5}  {'cosine':>6}  {'warm-up, cosine':>15}")
 for peak in high:
     plain, warm = [np.median(ends[name][peak]) for name in ends]
