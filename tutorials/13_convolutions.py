@@ -239,7 +239,7 @@ def right_when_moved(model, pixels, arrange=lambda x: x):
 
 
 print(f"\n4. Digits: {count(cnn(0)):,} parameters in the CNN, {count(mlp(0)):,} in the MLP; right answers")
-print(f"   {'':31}  {'at its place':>12}  {'moved by 1':>10}  {'by 2':>5}   (mean of {len(seeds)} seeds)")
+print(f"   {'':31}  {'at its place':>12}  {'moved by 1':>10}  {'by 2':>5}   (mean over seeds: {len(seeds)})")
 if full_size:
     assert abs(count(cnn(0)) / count(mlp(0)) - 1) < 0.03
 networks, shares = {"CNN": cnn, "MLP": mlp}, {}
@@ -287,7 +287,7 @@ def shuffled(x):
     return x.reshape(len(x), -1)[:, order].reshape(x.shape)
 
 
-print()
+print("\n5. The same with shuffled pixels, and trained on moved images")
 compare("pixels shuffled", shuffled(x_train), arrange=shuffled)
 compare("trained on moved images", x_train, nn.data.Shift(2), epochs=2 * epochs)
 if full_size:
