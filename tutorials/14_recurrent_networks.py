@@ -14,6 +14,7 @@ from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numba
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -33,6 +34,7 @@ figures.mkdir(parents=True, exist_ok=True)
 style = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}
 matplotlib.rcParams.update(style | {"legend.frameon": False, "svg.hashsalt": "twograd"})  # same picture, same file
 started = time.perf_counter()
+numba.set_num_threads(1)  # so little work for each call is not worth waiting for a second core that may be busy
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 
 full = engine is fast  # what is claimed of accuracies needs networks and data of full size
