@@ -56,7 +56,7 @@ started = time.perf_counter()
 # when it no longer falls (`nn.ReduceLROnPlateau`); they need no plan, but have to notice in time. (In the picture the
 # constant rate is the line at the top; others lie on it in places.)
 #
-# ![The learning rates of six plans](../docs/schedules.svg)
+# ![The learning rates of six plans](../docs/schedule_plans.svg)
 
 
 # %%
@@ -110,7 +110,7 @@ ax = viz.schedule_curves(rates)
 ax.set_title("Six plans for 100 steps")
 ax.set_ylabel("learning rate, share of the peak")
 ax.figure.set_size_inches(8, 4)
-ax.figure.savefig(figures / "schedules.svg", metadata={"Date": None})
+ax.figure.savefig(figures / "schedule_plans.svg", metadata={"Date": None})
 
 # %% [markdown]
 # ## 2. What a plan does to the loss
@@ -281,7 +281,7 @@ ax.figure.savefig(figures / "warm_up.svg", metadata={"Date": None})
 
 # %%
 print(f"\n5. All done in {time.perf_counter() - started:.0f} s. The pictures:")
-for name in ("schedules.svg", "schedule_effects.svg", "schedules_at_their_best.svg", "warm_up.svg"):
+for name in ("schedule_plans.svg", "schedule_effects.svg", "schedules_at_their_best.svg", "warm_up.svg"):
     print(f"   {figures / name}")
 
 # %% [markdown]
