@@ -59,7 +59,10 @@ def test_it_is_a_lesson(lesson):
         assert (ROOT / "docs" / name).is_file(), f"docs/{name} is missing; make figures draws it"
 
 
-def test_the_readme_lists_all():
-    table = re.findall(r"^\| \[(\d\d)\]\(tutorials/(\S+)\) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert [name for _, name in table] == [lesson.name for lesson in LESSONS]
-    assert all(name.startswith(number) for number, name in table)
+def test_the_reading_order_lists_all_with_a_picture_of_each():
+    text = (ROOT / "tutorials" / "README.md").read_text()
+    rows = re.findall(r'^\| \[(\d\d)\]\((\S+)\) \| .* \| <img src="\.\./docs/(\S+)" .*\|$', text, re.MULTILINE)
+    assert [name for _, name, _ in rows] == [lesson.name for lesson in LESSONS]
+    for number, name, picture in rows:
+        assert name.startswith(number)
+        assert picture in shown(ROOT / "tutorials" / name)
