@@ -177,9 +177,9 @@ for n in sizes:
 # - **Too small** (0.01): each layer's answers are about 12 times smaller than those before. The last layers answer
 #   nearly 0, whatever the digit, and the gradient that gets back to the first layer is smaller still, for it is
 #   multiplied by the same small weights on the way.
-# - **Too large** (1): the sums are so large that tanh is at its ends, -1 or 1, nearly everywhere. There it is flat, see
+# - **Too large** (1): the sums are so large that most answers of tanh are at its ends, -1 or 1. There it is flat, see
 #   lesson 10: it **saturates**. The gradients grow towards the first layer nevertheless, since the large weights more
-#   than make up for the flat slopes: each step pulls hard, in a direction that is good for a tiny surrounding only.
+#   than make up for the flat slopes.
 # - **Xavier**: the answers stay spread out, and the gradients keep their size, within a factor of about four.
 
 # %%
