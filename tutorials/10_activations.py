@@ -75,7 +75,7 @@ models = {
     "three linear layers": linear(2, 8, 8, 1),
     "three layers, ReLU between": nn.MLP([2, 8, 8, 1], "relu", engine=engine, seed=0, dtype="float64"),
 }
-print("1. Is it versicolor? 150 irises")
+print(f"1. Is it versicolor? {len(petals)} irises")
 rights = {}
 for name, model in models.items():
     optimizer = nn.SGD(model.parameters(), lr=0.3)
@@ -213,7 +213,7 @@ versions = {
 }
 most = max(y_test.mean(), 1 - y_test.mean())
 answers, slopes, learned = {}, {}, {}
-print("\n3. Tumours, 30-16-1 with tanh")
+print(f"\n3. {len(x_train)} tumours, 30-{16 if full else 4}-1 with tanh")
 print(f"   {'':16}  {'beyond ±0.99':>12}  {'slope exactly 0':>15}  {'last loss':>9}  {'right':>6}")
 for name, (seen, unseen) in versions.items():
     model = nn.MLP([30, 16 if full else 4, 1], "tanh", engine=engine, seed=0)

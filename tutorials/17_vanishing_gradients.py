@@ -84,7 +84,7 @@ assert math.isclose(reached["ReLU, weights 1.25"], 1.25**30)
 # ## 2. Thirty layers, and three remedies
 #
 # Now thirty hidden layers of 32 neurons that read handwritten digits. The plain network has sigmoids, and the first
-# weights that `nn.Linear` gives itself. Each of the others differs from it in a single point:
+# weights that `nn.Linear` gives itself. Three others differ from it by one remedy each:
 #
 # - **tanh and Xavier's weights** (lessons 9 and 10): an activation with a slope of 1 in the middle, and weights of the
 #   size that keeps the size of the signals. The factors themselves become close to 1.
@@ -98,8 +98,8 @@ assert math.isclose(reached["ReLU, weights 1.25"], 1.25**30)
 #
 # The last one has all three. Drawn is, for each layer, the root mean square of the gradients of its weights, for all
 # training digits, before the first step. In the plain network it falls by a factor of about seven at every layer, until
-# in the first layers updates are lost in rounding, whatever the learning rate: a rate that would move the first layer
-# would tear the last one to pieces.
+# nothing is left for the first layers. No learning rate helps: one that would move the first layer would tear the last
+# one to pieces.
 #
 # ![The size of the gradients of the weights in each of thirty layers](../docs/gradient_by_layer.svg)
 
