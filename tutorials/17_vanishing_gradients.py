@@ -255,9 +255,9 @@ ax.figure.savefig(figures / "deep_training.svg", metadata={"Date": None})
 # last state back to the first.
 #
 # Even if W begins well (times 1; Le, Jaitly and Hinton 2015), training changes it, and soon one step has a gradient of
-# 100,000, here, for two of three seeds, the second of all. The update goes along with that, and the weights land
-# anywhere. A single such step can undo everything, and leave a network that hardly learns any more. (Small gradients
-# after it are no sign of health.)
+# 100,000 or more, here, for two of three seeds, the second of all. The update goes along with that, and the weights
+# land anywhere. A single such step can undo everything, and leave a network that hardly learns any more. (Small
+# gradients after it are no sign of health.)
 #
 # **Clipping** (Pascanu, Mikolov and Bengio 2013) looks at the norm of the whole gradient, its length as one long
 # vector, and shortens it to at most 1, say, where it is longer: the direction stays, the step cannot become any longer.
@@ -333,7 +333,7 @@ for name, seed in tqdm([(name, seed) for name in methods for seed in seeds], des
 print(f"   Trained for {epochs} epochs, seeds {', '.join(map(str, seeds))}")
 print(f"   {'':17}  {'largest norm':>18}  {'last loss':>14}  {'right on test digits':>20}")
 for name, results in read.items():
-    norms = [norm.max() for _, norm, _ in results]
+    norms = [np.nanmax(norm) for _, norm, _ in results]
     losses = [history.loss[-1] for history, _, _ in results]
     scores = [right for _, _, right in results]
     print(
@@ -344,8 +344,8 @@ for name, results in read.items():
 if full:
     mean_loss = {name: np.mean([history.loss[-1] for history, _, _ in results]) for name, results in read.items()}
     mean_right = {name: np.mean([right for _, _, right in results]) for name, results in read.items()}
-    assert all(norms.max() > 1e4 for _, norms, _ in read["lr 0.03"])
-    assert sum(norms.argmax() == 1 for _, norms, _ in read["lr 0.03"]) == 2
+    assert all(np.nanmax(norms) > 1e4 for _, norms, _ in read["lr 0.03"])
+    assert sum(norms[1] > 1e4 for _, norms, _ in read["lr 0.03"]) == 2
     assert all(norms.max() < 1e3 for name in read if name != "lr 0.03" for _, norms, _ in read[name])
     assert mean_right["lr 0.03, clipped"] > mean_right["lr 0.03"] + 0.1
     assert mean_loss["lr 0.03, clipped"] < mean_loss["lr 0.003"] - 0.1
@@ -368,7 +368,9 @@ for name, colour, line in (("lr 0.03", ORANGE, "-"), ("lr 0.03, clipped", BLUE, 
 axes[1].set(
     xlabel="step of the training", ylabel="norm, before it is clipped", xscale="log", yscale="log", title="One seed"
 )
-axes[2].set(xlabel="epoch", ylabel="mean loss of the epoch", yscale="log", title="All seeds")
+axes[2].set(
+    xlabel="epoch", ylabel="mean loss of the epoch", title="All seeds (what is above 4 is cut off)", ylim=(1, 4)
+)
 for ax in axes[1:]:
     ax.legend(loc="upper right")
 figure.savefig(figures / "clipping.svg", metadata={"Date": None})
