@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
 
 from nn.arguments import check_error, check_model, prepare
 from nn.callbacks import Callback
@@ -118,6 +117,8 @@ def largest_eigenvalue(product: Callable[[np.ndarray], np.ndarray], start: np.nd
     Source: Lanczos 1950, with every new vector made orthogonal to all before, twice (Golub and Van Loan, "Matrix
     computations", section 10.3).
     """
+    from scipy.linalg import eigh_tridiagonal  # here, because it takes as long to import as all of nn
+
     basis = np.zeros((0, len(start)))
     diagonal: list[float] = []
     beside: list[float] = []
