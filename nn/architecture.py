@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from nn.arguments import check_model
 from nn.engine import Engine, is_tensor
-from nn.modules import Module, Sequential, _Numbered
+from nn.modules import Module, _Numbered
 
 #: Arguments that say how to begin, and are chosen anew when a layer is made again.
 ANEW = ("self", "engine", "seed", "dtype")
@@ -30,17 +31,11 @@ def layers() -> dict[str, type[Module]]:
 
 def check_layers(name: str, model: Any, advice: str) -> None:
     """Raise TypeError unless `model` is made of layers of `nn` alone; what to do otherwise is the advice."""
-    if not isinstance(model, Module):
-        raise TypeError(f"{name}: model={model!r:.80} is not a model; give an nn.Module, such as nn.MLP(...)")
+    check_model(name, model)
     known = layers()
     for module in model.modules():
         if known.get(type(module).__name__) is not type(module):
             raise TypeError(f"{name}: {type(module).__name__} is a module of your own; {advice}")
-
-
-def last_layer(model: Module) -> Module:
-    """The module whose output is the model's, as far as `Sequential` tells."""
-    return last_layer(model[-1]) if isinstance(model, Sequential) and len(model) else model
 
 
 def describe(module: Module) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from nn.data import check_count
 from nn.history import History, Run
+from nn.metrics import LARGE_IS_GOOD
 from nn.optim import check_limit, check_not_negative, clip_grad_norm_, clip_grad_value_
 from nn.schedules import LRScheduler
 
@@ -39,6 +40,13 @@ class Callback:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave; before `on_train_begin`."""
+
+
+def check_moment(name: str, moment: str) -> str:
+    """`moment` itself, "epoch" or "step"."""
+    if moment not in ("epoch", "step"):
+        raise ValueError(f'{name}={moment!r}; use "epoch" or "step"')
+    return moment
 
 
 class Progress(Callback):
@@ -106,9 +114,7 @@ class Schedule(Callback):
     def __init__(self, schedule: LRScheduler, every: str = "epoch") -> None:
         if not isinstance(schedule, LRScheduler):
             raise TypeError(f"Schedule: {schedule!r:.80} is no schedule; give one, such as nn.StepLR(optimizer, 10)")
-        if every not in ("epoch", "step"):
-            raise ValueError(f'Schedule: {every=}; use "epoch" or "step"')
-        self.schedule, self.every = schedule, every
+        self.schedule, self.every = schedule, check_moment("Schedule: every", every)
 
     def state_dict(self) -> dict[str, Any]:
         return {"kind": type(self.schedule).__name__, **self.schedule.state_dict()}
@@ -133,7 +139,7 @@ class Schedule(Callback):
 #: Of the metrics that are known by name: whether they shall become large.
 MODES = {
     **dict.fromkeys(("loss", "validation_loss", "mae", "mse", "rmse", "brier", "log_loss"), "min"),
-    **dict.fromkeys(("accuracy", "balanced_accuracy", "precision", "recall", "f1", "r2", "auc"), "max"),
+    **dict.fromkeys((*LARGE_IS_GOOD, "balanced_accuracy", "auc"), "max"),
 }
 
 

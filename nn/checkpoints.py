@@ -6,7 +6,6 @@ the callbacks and the history; all else is JSON in the file's metadata, with a c
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -14,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from nn.callbacks import Callback
+from nn.callbacks import Callback, check_moment
 from nn.data import check_count
-from nn.files import full_path, written_whole
+from nn.files import checksum, full_path, read_safetensors, written_whole
 from nn.history import History, Position, Run
 
 FORMAT = "twograd checkpoint 1"
@@ -43,9 +42,8 @@ class Checkpoint(Callback):
             raise TypeError(f'Checkpoint: path={path!r:.80}; give the name of a file, such as "run.safetensors"')
         if full_path(path).is_dir():
             raise ValueError(f"Checkpoint: {str(path)!r} is a folder; give a file in it, such as run.safetensors")
-        if unit not in ("epoch", "step"):
-            raise ValueError(f'Checkpoint: {unit=}; use "epoch" or "step"')
-        self.path, self.every, self.unit = full_path(path), check_count("Checkpoint: every", every), unit
+        self.path, self.every = full_path(path), check_count("Checkpoint: every", every)
+        self.unit = check_moment("Checkpoint: unit", unit)
 
     def on_step_end(self, run: Run) -> None:
         if self.unit == "step" and len(run.history.step_loss) % self.every == 0:
@@ -61,7 +59,7 @@ class Checkpoint(Callback):
         arrays: dict[str, np.ndarray] = {}
         words = json.dumps(_without_arrays(_state(run), "", arrays))
         with written_whole(self.path) as beside:
-            metadata = {"format": FORMAT, "state": words, "checksum": _checksum(words, arrays)}
+            metadata = {"format": FORMAT, "state": words, "checksum": checksum(words, arrays)}
             save_file(arrays, beside, metadata)
 
 
@@ -157,26 +155,16 @@ def _read(path: str | Path) -> dict[str, Any]:
             "resume=path if path.exists() else None"
         )
     try:
-        with safe_open(full_path(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata, arrays = read_safetensors(full_path(path))
     except SafetensorError as error:
         raise ValueError(f"fit: resume={str(path)!r} is not a whole safetensors file ({error})") from None
     if metadata.get("format") != FORMAT:
         found = metadata.get("format", "a safetensors file without a training run, such as nn.save_weights writes")
         raise ValueError(f"fit: resume={str(path)!r} is {found}; needed is {FORMAT!r}, from nn.Checkpoint")
     words = metadata.get("state", "")
-    if metadata.get("checksum") != _checksum(words, arrays):
+    if metadata.get("checksum") != checksum(words, arrays):
         raise ValueError(f"fit: resume={str(path)!r} is damaged: its checksum is not that of its content")
     return _with_arrays(json.loads(words), arrays)
-
-
-def _checksum(words: str, arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(words.encode())
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).data)
-    return digest.hexdigest()
 
 
 def _without_arrays(thing: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -1,11 +1,15 @@
-"""Files that are either old or new, never half."""
+"""Files that are either old or new, never half; and what is read back from them, checked."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
 
 
 @contextmanager
@@ -27,3 +31,18 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 def full_path(path: str | Path) -> Path:
     """`path` with `~` spelled out."""
     return Path(path).expanduser()
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """The texts and the arrays in a file, by name; SafetensorError where it is not whole, or of another format."""
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """The SHA-256 of a text and of arrays: their names, types, shapes and numbers."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return digest.hexdigest()

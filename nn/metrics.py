@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.modules import Module, Sequential, Sigmoid
+from nn.modules import Module, Sigmoid, last_layer
 
 #: A metric by its name, or a function (y_true, y_pred), as all of `sklearn.metrics` are.
 Metric = str | Callable[[Any, Any], Any]
@@ -28,6 +28,8 @@ _OF_CLASSES: dict[str, tuple[str, str]] = {
 }
 #: Metrics that compare numbers.
 _OF_NUMBERS = {"mae": "mean_absolute_error", "mse": "mean_squared_error", "r2": "r2_score"}
+#: Those of which a large number is good; of the others that are numbers a small one is.
+LARGE_IS_GOOD = (*[name for name in _OF_CLASSES if name != "confusion_matrix"], "r2")
 
 
 def measure(
@@ -116,9 +118,7 @@ def places(name: str, answers: np.ndarray, model: Module, threshold: float | Non
 
 def _threshold(model: Module) -> float:
     """Above which score the answer is the larger class: the middle of probabilities, or else of logits."""
-    while isinstance(model, Sequential) and len(model):
-        model = model[-1]
-    return 0.5 if isinstance(model, Sigmoid) else 0.0
+    return 0.5 if isinstance(last_layer(model), Sigmoid) else 0.0
 
 
 def _of_numbers(name: str, metric: str, y: np.ndarray, answers: np.ndarray) -> float:

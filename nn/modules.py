@@ -491,6 +491,11 @@ class Sequential(_Numbered):
         return x
 
 
+def last_layer(model: Module) -> Module:
+    """The module whose output is the model's, as far as `Sequential` tells."""
+    return last_layer(model[-1]) if isinstance(model, Sequential) and len(model) else model
+
+
 class ModuleList(_Numbered):
     """A list of modules, whose parameters are found: `forward` of the module that has it says what they do.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.architecture import check_layers, last_layer
+from nn.architecture import check_layers
 from nn.attention import MultiheadAttention
 from nn.convolution import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, Flatten, MaxPool2d, Residual
 from nn.data import check_numbers
@@ -33,6 +33,7 @@ from nn.modules import (
     Softmax,
     Softplus,
     Tanh,
+    last_layer,
 )
 from nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from nn.recurrent import GRU, LSTM, RNN, LastStep

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nn.arguments import check_error, check_model, for_model
-from nn.callbacks import Callback
+from nn.callbacks import Callback, check_moment
 from nn.data import check_count, check_numbers
 from nn.engine import Tensor, is_tensor
 from nn.history import Run
@@ -130,9 +130,8 @@ class Snapshots(Callback):
     """
 
     def __init__(self, every: str = "epoch", stride: int = 1) -> None:
-        if every not in ("epoch", "step"):
-            raise ValueError(f'Snapshots: {every=}; use "epoch" or "step"')
-        self.every, self.stride = every, check_count("Snapshots: stride", stride)
+        self.every = check_moment("Snapshots: every", every)
+        self.stride = check_count("Snapshots: stride", stride)
         self.states: dict[int, Arrays] = {}
 
     def on_train_begin(self, run: Run) -> None:

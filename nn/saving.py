@@ -7,7 +7,6 @@ layers of `nn` is made from it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from nn.architecture import check_layers, describe, last_layer, rebuild
+from nn.architecture import check_layers, describe, rebuild
 from nn.data import check_numbers, generator
 from nn.engine import Engine, check_engine
-from nn.files import full_path, written_whole
-from nn.modules import Module, Sigmoid, Softmax, first_parameter
+from nn.files import checksum, full_path, read_safetensors, written_whole
+from nn.modules import Module, Sigmoid, Softmax, first_parameter, last_layer
 from nn.training import predict
 
 #: What the format is called in the file, and its version: to be raised when older programs would misread it.
@@ -81,20 +80,17 @@ class Saved:
         """
         if self.classes is None:
             raise ValueError("there are no classes; name them when the model is saved: nn.save(..., classes=[...])")
+        from scipy.special import softmax  # here, because not everybody asks for probabilities
+
         outputs, last = self.predict(x, batch_size), last_layer(self.model)
         if outputs.size == len(outputs) and len(self.classes) == 2:
             column = outputs.reshape(-1, 1).astype(float)
             if isinstance(last, Sigmoid):
                 return np.hstack([1 - column, column])
-            return _softmax(np.hstack([np.zeros_like(column), column]))
+            return softmax(np.hstack([np.zeros_like(column), column]), axis=1)
         if outputs.shape[1:] != (len(self.classes),):
             raise ValueError(f"the model's answers have shape {outputs.shape}; there are {len(self.classes)} classes")
-        return outputs if isinstance(last, Softmax) else _softmax(outputs.astype(float))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+        return outputs if isinstance(last, Softmax) else softmax(outputs.astype(float), axis=1)
 
 
 def save(
@@ -130,7 +126,7 @@ def save(
     }
     content = json.loads(json.dumps(content))  # as it will be read
     _make(content, state, first_parameter(model).engine)  # what could not be loaded is not saved
-    content["sha256"] = _checksum(content, state)
+    content["sha256"] = checksum(json.dumps(content), state)
     with written_whole(path) as beside:
         save_file(state, beside, metadata={NAME: json.dumps(content)})
     return full_path(path)
@@ -151,7 +147,7 @@ def load(path: str | Path, *, engine: Engine) -> Saved:
         if not isinstance(content, dict) or content.get("version") != VERSION:
             version = content.get("version") if isinstance(content, dict) else content
             raise ValueError(f"its version is {version!r:.80}, known is {VERSION}")
-        if content.pop("sha256", None) != _checksum(content, state):
+        if content.pop("sha256", None) != checksum(json.dumps(content), state):
             raise ValueError("it is damaged, for its content does not have its checksum; copy or save it again")
         model, numbers = _make(content, state, engine), content["scaler"]
         scaler = None if numbers is None else Scaler(np.array(numbers["mean"]), np.array(numbers["scale"]))
@@ -164,15 +160,12 @@ def load(path: str | Path, *, engine: Engine) -> Saved:
 def _read(path: Path) -> tuple[str, dict[str, np.ndarray]]:
     """The text and the arrays in a file."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if NAME not in metadata:
-                raise ValueError(
-                    f"load: {path} holds no architecture; make the model by your code, and use nn.load_weights"
-                )
-            return metadata[NAME], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata, state = read_safetensors(path)
     except SafetensorError as error:
         raise ValueError(f"load: {path} is not a whole safetensors file ({error})") from None
+    if NAME not in metadata:
+        raise ValueError(f"load: {path} holds no architecture; make the model by your code, and use nn.load_weights")
+    return metadata[NAME], state
 
 
 def _make(content: Mapping[str, Any], state: Mapping[str, np.ndarray], engine: Engine) -> Module:
@@ -209,14 +202,6 @@ def _set(model: Module, name: str, tensor: Any) -> None:
     for part in path:
         model = model._modules[part]
     setattr(model, last, tensor)
-
-
-def _checksum(content: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(json.dumps(content).encode())
-    for name in sorted(state):
-        digest.update(f"{name} {state[name].dtype} {state[name].shape}".encode())
-        digest.update(state[name].tobytes())
-    return digest.hexdigest()
 
 
 def _scaler(scaler: Any) -> Scaler:

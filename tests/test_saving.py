@@ -297,7 +297,7 @@ FORGED = {
 
 @pytest.mark.parametrize(("change", "word"), FORGED.values(), ids=FORGED)
 def test_forged_descriptions_are_refused(tmp_path, change, word):
-    from nn.saving import _checksum
+    from nn.files import checksum
 
     path = nn.save(nn.MLP([4, 2], engine=fast), tmp_path / "model.safetensors")
     state = load_file(path)
@@ -306,7 +306,7 @@ def test_forged_descriptions_are_refused(tmp_path, change, word):
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     content |= json.loads(header["__metadata__"][NAME]) | change
     del content["sha256"]
-    content["sha256"] = _checksum(content, state)
+    content["sha256"] = checksum(json.dumps(content), state)
     save_file(state, path, {NAME: json.dumps(content)})
     refuses(lambda: nn.load(path, engine=fast), ValueError, "load:", str(path), word)
 

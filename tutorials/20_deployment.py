@@ -19,6 +19,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.special import softmax
 from sklearn.datasets import load_wine
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
@@ -125,17 +126,9 @@ assert right == accuracy
 # %%
 bare = nn.load(nn.save(model, folder / "bare.safetensors"), engine=engine)  # without scaler, names and classes
 truth = np.arange(len(y_test)), y_test
-
-
-def probabilities(logits):
-    """Softmax over the classes."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 curves = {
-    "scaled, as in training": probabilities(saved.predict(x_test)),
-    "raw measurements": probabilities(bare.predict(x_test)),
+    "scaled, as in training": softmax(saved.predict(x_test), axis=1),
+    "raw measurements": softmax(bare.predict(x_test), axis=1),
 }
 print("\n4. The same weights on the same wines")
 _, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
