@@ -59,7 +59,7 @@ from nn.modules import (
 from nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from nn.onnx import export_onnx
 from nn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm_, clip_grad_value_
-from nn.recording import Snapshots, UpdateRatios, predictors, record_activations
+from nn.recording import RecordActivations, Snapshots, UpdateRatios, predictors, record_activations
 from nn.recurrent import GRU, LSTM, RNN, GRUCell, LastStep, LSTMCell, RNNCell
 from nn.saving import Saved, Scaler, load, save
 from nn.schedules import (
@@ -130,6 +130,7 @@ __all__ = [
     "RNNCell",
     "RangeTest",
     "ReLU",
+    "RecordActivations",
     "RecordSharpness",
     "ReduceLROnPlateau",
     "Residual",

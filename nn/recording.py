@@ -1,5 +1,13 @@
 """What happens inside a network while it trains, as plain arrays by name: outputs and gradients of layers, the size of
 updates, snapshots of the weights. `viz` draws them.
+
+>>> import fast, nn
+>>> model = nn.MLP([2, 3, 1], "tanh", engine=fast, seed=0)
+>>> x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[-1], [1], [1], [-1]]
+>>> recorder = nn.RecordActivations(x, stride=10)
+>>> history = nn.fit(model, (x, y), nn.mse_loss, nn.Adam(model.parameters()), epochs=20, callbacks=[recorder])
+>>> {epoch: record.outputs["1 Tanh"].shape for epoch, record in recorder.records.items()}
+{0: (4, 3), 10: (4, 3), 20: (4, 3)}
 """
 
 from __future__ import annotations
@@ -52,8 +60,7 @@ def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None =
     A Sequential is no layer of its own: its output is that of its last one.
     """
     check_model("record_activations", model)
-    if (y is None) != (loss is None):
-        raise ValueError("record_activations: gradients need targets and a loss; give both y and loss, or neither")
+    _check_both("record_activations", y, loss)
     engine, called = first_parameter(model).engine, dict[str, Tensor]()
     numbers = for_model(check_numbers("record_activations: x", x), model)
     inputs = engine.tensor(numbers, requires_grad=numbers.dtype.kind == "f")  # so that all layers have a gradient
@@ -73,6 +80,14 @@ def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None =
     return LayerRecord({name: np.array(output) for name, output in called.items()}, gradients, parameter_gradients)
 
 
+def _check_both(name: str, y: Any, loss: Any) -> None:
+    """Targets and a loss, or neither of them."""
+    if (y is None) != (loss is None):
+        raise ValueError(f"{name}: gradients need targets and a loss; give both y and loss, or neither")
+    if loss is not None and not callable(loss):
+        raise TypeError(f"{name}: loss={loss!r:.80} is not a function; give one, such as nn.mse_loss")
+
+
 def _remembering(called: dict[str, Tensor], name: str, forward: Callable[..., Any], *inputs: Any, **more: Any) -> Any:
     """`forward`, whose output is kept under `name`."""
     result = forward(*inputs, **more)
@@ -90,6 +105,48 @@ def _layers(model: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:
         yield from _layers(module, f"{prefix}{name}.")
     if not isinstance(model, Sequential):
         yield f"{prefix[:-1]} {type(model).__name__}".strip(), model
+
+
+class RecordActivations(Callback):
+    """`nn.record_activations` of the same samples again and again while a model trains, which goes on as if nobody
+    had looked.
+
+    x: samples (N, ...). Each record keeps every number that the layers give for them, so let them be few.
+    y, loss: targets (N, ...) and a function of prediction and target, for gradients; both or neither.
+    every: "epoch" unless given, or "step", which makes the numbers those of steps.
+    stride: 1 records each time, 10 after every tenth.
+    records: the `LayerRecord` before training under 0, and then under the number of the epoch after which it was made.
+
+    The model computes as in training, so dropout drops, and batch normalisation takes the mean and spread of x.
+    `viz.layer_quantiles` draws what became of a layer; `nn.Snapshots` keeps the weights.
+    """
+
+    def __init__(
+        self, x: Any, y: Any = None, loss: Loss | None = None, *, every: str = "epoch", stride: int = 1
+    ) -> None:
+        _check_both("RecordActivations", y, loss)
+        self.x, self.y, self.loss = check_numbers("RecordActivations: x", x), y, loss
+        self.every = check_moment("RecordActivations: every", every)
+        self.stride = check_count("RecordActivations: stride", stride)
+        self.records: dict[int, LayerRecord] = {}
+
+    def on_train_begin(self, run: Run) -> None:
+        if not run.history.step_loss:  # a run that is resumed goes on
+            self.records = {}
+            self._record(run, 0)
+
+    def on_step_end(self, run: Run) -> None:
+        if self.every == "step":
+            self._record(run, len(run.history.step_loss))
+
+    def on_epoch_end(self, run: Run) -> None:
+        if self.every == "epoch":
+            self._record(run, len(run.history.loss))
+
+    def _record(self, run: Run, number: int) -> None:
+        if number % self.stride == 0:
+            with restored(run.model):
+                self.records[number] = record_activations(run.model.train(), self.x, self.y, self.loss)
 
 
 class UpdateRatios(Callback):

@@ -74,6 +74,59 @@ def test_histograms_that_cannot_be():
 
 
 # ----------------------------------------------------------------------------------------------------------------------
+# Quantiles of a layer over epochs.
+
+
+def bands(ax):
+    """For each band by its label, from where to where it reaches at each epoch."""
+    found = {}
+    for band in ax.collections:
+        corners = band.get_paths()[0].vertices
+        epochs = np.unique(corners[:, 0])
+        heights = [corners[corners[:, 0] == epoch, 1] for epoch in epochs]
+        found[band.get_label()] = {e: (h.min(), h.max()) for e, h in zip(epochs.tolist(), heights, strict=True)}
+    return found
+
+
+def test_bands_are_the_quantiles_of_each_epoch():
+    arrays = {0: RANDOM.normal(size=(50, 3)), 5: RANDOM.uniform(-1, 1, 70), 10: [2.0]}
+    ax = draw(viz.layer_quantiles(arrays))
+    assert lines(ax)["median"].get_xydata().tolist() == [[e, np.median(array)] for e, array in arrays.items()]
+    for label, low, high in (("all numbers", 0, 1), ("90 % of them", 0.05, 0.95), ("half of them", 0.25, 0.75)):
+        for epoch, array in arrays.items():
+            np.testing.assert_allclose(bands(ax)[label][epoch], np.quantile(array, [low, high]), rtol=1e-12)
+    assert labels(ax) == ["all numbers", "90 % of them", "half of them", "median"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "value")
+
+
+def test_quantiles_of_magnitudes_leave_zeros_out():
+    ax = draw(viz.layer_quantiles({0: [-1e-3, 0.0, 1e-5], 1: [1e-2]}, magnitude=True))
+    assert bands(ax)["all numbers"] == {0: (1e-5, 1e-3), 1: (1e-2, 1e-2)}
+    assert (ax.get_yscale(), ax.get_ylabel()) == ("log", "magnitude")
+
+
+@pytest.mark.parametrize("magnitude", [False, True])
+def test_epochs_with_numbers_that_are_not_finite_are_marked(magnitude):
+    ax = draw(viz.layer_quantiles({0: [1.0, 2.0], 1: [np.inf, 3.0], 2: [np.nan]}, magnitude=magnitude))
+    (marks,) = [line for line in ax.lines if line.get_marker() == "^"]
+    assert marks.get_xdata().tolist() == [1, 2]
+    assert lines(ax)["median"].get_ydata()[:2].tolist() == [1.5, 3.0]
+    assert np.isnan(lines(ax)["median"].get_ydata()[2])
+    draw(viz.layer_quantiles({0: [0.0, 0.0]}, magnitude=magnitude))
+
+
+def test_quantiles_that_cannot_be():
+    for arrays in ({}, None, [1.0, 2.0]):
+        with pytest.raises(ValueError, match=r"layer_quantiles: .* holds no arrays; give {epoch: numbers}"):
+            viz.layer_quantiles(arrays)
+    with pytest.raises(TypeError, match=r"'1 Tanh'.* are no epochs"):
+        viz.layer_quantiles({"1 Tanh": [1.0]})
+    with pytest.raises(ValueError, match="'3' holds no numbers"):
+        viz.layer_quantiles({3: []})
+    assert plt.get_fignums() == []
+
+
+# ----------------------------------------------------------------------------------------------------------------------
 # Update ratios.
 
 

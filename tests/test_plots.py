@@ -26,6 +26,7 @@ DRAWINGS = {
     "descent_paths": lambda **ax: viz.descent_paths(*PLANE, {"a": [[0.0, 0.0]]}, **ax),
     "decision_boundary": lambda **ax: viz.decision_boundary(lambda p: p[:, 0] - 0.5, *SAMPLES, resolution=5, **ax),
     "layer_histograms": lambda **ax: viz.layer_histograms({"a": [1.0, 2.0]}, **ax),
+    "layer_quantiles": lambda **ax: viz.layer_quantiles({0: [1.0, 2.0], 1: [2.0, 3.0]}, **ax),
     "update_ratios": lambda **ax: viz.update_ratios({"a": [1e-3, 1e-2]}, **ax),
     "confusion_matrix": lambda **ax: viz.confusion_matrix([[1, 2], [3, 4]], **ax),
     "early_stopping_curve": lambda **ax: viz.early_stopping_curve([3.0, 2.0], [3.0, 2.5], **ax),

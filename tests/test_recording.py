@@ -131,6 +131,107 @@ def test_recordings_that_cannot_be():
 # Callbacks.
 
 
+def noisy(engine):
+    """A network with everything in it that a look could disturb."""
+    shared = {"engine": engine, "seed": 0}
+    return nn.Sequential(
+        nn.Linear(2, 3, **shared), nn.BatchNorm1d(3, engine=engine), nn.Dropout(0.5, seed=0), nn.Linear(3, 1, **shared)
+    )
+
+
+def fitted(model, *callbacks, epochs=4, **settings):
+    optimizer = nn.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    return nn.fit(model, (X, Y), nn.mse_loss, optimizer, epochs, 3, drop_last=True, callbacks=callbacks, **settings)
+
+
+def same(one, other):
+    """Whether two records, or two states, are equal bit for bit."""
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_activations_are_those_before_training_and_after_epochs(engine):
+    model, recorder, snapshots = noisy(engine), nn.RecordActivations(X, Y, nn.mse_loss, stride=2), nn.Snapshots()
+    fitted(model, recorder, snapshots)
+    assert list(recorder.records) == [0, 2, 4]
+    for epoch, record in recorder.records.items():
+        model.load_state_dict(snapshots.states[epoch])
+        model[2].calls = 2 * epoch  # two batches each
+        for recorded, now in zip(record, nn.record_activations(model, X, Y, nn.mse_loss), strict=True):
+            assert recorded
+            assert same(recorded, now)
+
+
+def test_activations_after_steps_and_without_gradients(engine):
+    recorder = nn.RecordActivations(X, every="step")
+    fitted(noisy(engine), recorder, epochs=2)
+    assert list(recorder.records) == list(range(5))
+    assert all(record.gradients == record.parameter_gradients == {} for record in recorder.records.values())
+
+
+@pytest.mark.parametrize("every", ["epoch", "step"])
+def test_training_goes_on_as_if_nobody_had_looked(engine, every):
+    watched, alone, gradients = noisy(engine), noisy(engine), {}
+
+    class Gradients(nn.Callback):
+        def on_epoch_end(self, run):
+            gradients[run.model] = [np.array(p.grad) for p in run.model.parameters()]
+
+    histories = [
+        fitted(watched, nn.RecordActivations(X, Y, nn.mse_loss, every=every), Gradients()),
+        fitted(alone, Gradients()),
+    ]
+    assert histories[0].step_loss == histories[1].step_loss
+    assert same(watched.state_dict(), alone.state_dict())  # the running means of batch normalisation too
+    assert watched[2].calls == alone[2].calls
+    assert all(np.array_equal(p, q) for p, q in zip(*gradients.values(), strict=True))
+
+
+def test_activations_are_those_of_training_whatever_the_mode_before(engine):
+    recorder = nn.RecordActivations(X)
+    fitted(noisy(engine).eval(), recorder, epochs=1)
+    assert 0 < np.mean(recorder.records[0].outputs["2 Dropout"] == 0) < 1
+
+
+def test_a_resumed_training_is_recorded_further(engine, tmp_path):
+    whole, recorder = nn.RecordActivations(X), nn.RecordActivations(X)
+    fitted(noisy(engine), whole)
+    path = tmp_path / "run.safetensors"
+    fitted(noisy(engine), nn.Checkpoint(path), recorder, epochs=2)
+    fitted(noisy(engine), recorder, resume=path)
+    assert list(recorder.records) == [0, 1, 2, 3, 4]
+    assert all(same(record.outputs, whole.records[epoch].outputs) for epoch, record in recorder.records.items())
+    fitted(noisy(engine), recorder, epochs=1)
+    assert list(recorder.records) == [0, 1]  # another training begins anew
+
+
+def test_activations_of_a_training_that_diverges(engine):
+    model, recorder = mlp(engine), nn.RecordActivations(X, Y, nn.mse_loss)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", nn.DivergenceWarning)
+        nn.fit(model, (X, Y), nn.mse_loss, nn.SGD(model.parameters(), lr=1e200), 5, callbacks=[recorder])
+    assert not all(np.isfinite(array).all() for array in recorder.records[max(recorder.records)].gradients.values())
+
+
+def test_activations_that_cannot_be():
+    with pytest.raises(ValueError, match=r"RecordActivations: gradients need .* give both y and loss"):
+        nn.RecordActivations(X, Y)
+    with pytest.raises(ValueError, match=r"RecordActivations: gradients need .* give both y and loss"):
+        nn.RecordActivations(X, loss=nn.mse_loss)
+    with pytest.raises(TypeError, match="RecordActivations: loss='mse' is not a function"):
+        nn.RecordActivations(X, Y, "mse")
+    with pytest.raises(ValueError, match="RecordActivations: x has nan"):
+        nn.RecordActivations(X * np.nan)
+    with pytest.raises(ValueError, match="RecordActivations: every='batch'"):
+        nn.RecordActivations(X, every="batch")
+    with pytest.raises(ValueError, match="RecordActivations: stride=0"):
+        nn.RecordActivations(X, stride=0)
+    model = mlp(fast)
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=r"linear: x has shape \(2, 3\)"):  # before anything is trained
+        fitted(model, nn.RecordActivations(np.ones((2, 3))))
+    assert same(model.state_dict(), before)
+
+
 def test_update_ratios_of_gradient_descent(engine):
     network, watched = mlp(engine), mlp(engine)
     ratios = nn.UpdateRatios()

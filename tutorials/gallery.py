@@ -77,11 +77,16 @@ def layers(folder: Path) -> None:
     ax.set_title("The gradients that reach them")
     save(ax, folder / "gradients.svg", 6, 4)
 
-    ratios = nn.UpdateRatios()
-    nn.fit(deep, (x, y), nn.cross_entropy, nn.Adam(deep.parameters(), lr=0.001), 10, 32, callbacks=[ratios])
+    ratios, recorder = nn.UpdateRatios(), nn.RecordActivations(x[:100])
+    watching = [ratios, recorder]
+    nn.fit(deep, (x, y), nn.cross_entropy, nn.Adam(deep.parameters(), lr=0.001), 10, 32, callbacks=watching)
     ax = viz.update_ratios(ratios.ratios)
     ax.set_title("Updates, compared with weights")
     save(ax, folder / "update_ratios.svg", 7.5, 4)
+
+    ax = viz.layer_quantiles({epoch: record.outputs["9 Tanh"] for epoch, record in recorder.records.items()})
+    ax.set_title("Outputs of the last tanh layer")
+    save(ax, folder / "quantiles.svg", 6, 4)
 
 
 def judgement(folder: Path) -> None:

@@ -16,7 +16,7 @@ from viz.plots.curves import (
     schedule_effects,
 )
 from viz.plots.evaluation import confusion_matrix, early_stopping_curve
-from viz.plots.layers import layer_histograms, update_ratios
+from viz.plots.layers import layer_histograms, layer_quantiles, update_ratios
 from viz.plots.maps import loss_map
 from viz.plots.planes import descent_paths, loss_contour, loss_surface
 from viz.plots.spreads import learning_rate_spread
@@ -40,6 +40,7 @@ __all__ = [
     "graph",
     "graph_page",
     "layer_histograms",
+    "layer_quantiles",
     "learning_rate_curves",
     "learning_rate_spread",
     "loss_contour",

@@ -1,23 +1,31 @@
 """What happens inside a network, layer by layer, with Matplotlib: the spread of numbers, and the size of updates.
 
 Numbers are plain arrays by the names of layers or parameters, the first layer first, as `nn.record_activations` and
-`nn.UpdateRatios` give them.
+`nn.UpdateRatios` give them; or, of a single layer, by epoch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nn.data import check_count
-from viz.plots.canvas import axes_of, legend_beside, plain, shades
+from viz.plots.canvas import axes_of, colour_of, legend_beside, plain, shades
 from viz.plots.inputs import array_of
 from viz.plots.scales import count_in_whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+#: What `layer_quantiles` draws around the median, the widest first: from which quantile to which, and in what blue.
+_BANDS = {
+    "all numbers": (0.0, 1.0, "#d5e6f1"),
+    "90 % of them": (0.05, 0.95, "#94c2de"),
+    "half of them": (0.25, 0.75, "#4b9bcb"),
+}
 
 
 def layer_histograms(
@@ -35,7 +43,7 @@ def layer_histograms(
     """
     numbers = _check_arrays("layer_histograms", arrays)
     check_count("layer_histograms: bins", bins)
-    shown = {name: _sizes(array) if magnitude else array[np.isfinite(array)] for name, array in numbers.items()}
+    shown = {name: _shown(array, magnitude) for name, array in numbers.items()}
     edges = _edges(np.concatenate(list(shown.values())), bins, magnitude)
     ax = axes_of("layer_histograms", ax)
     rows = range(len(numbers))
@@ -54,6 +62,41 @@ def layer_histograms(
     if magnitude:
         ax.set_xscale("log")
     return ax
+
+
+def layer_quantiles(arrays: Mapping[float, Any], ax: Axes | None = None, *, magnitude: bool = False) -> Axes:
+    """How the numbers of one layer are spread, epoch after epoch: a line through the medians, and around it bands that
+    hold half of the numbers, 90 % and all.
+
+    arrays: numbers of any shape by epoch, or step: `{epoch: record.outputs["1 Tanh"] for epoch, record in
+        recorder.records.items()}` of an `nn.RecordActivations`, its gradients, or the weights of an `nn.Snapshots`.
+    magnitude: whether to go by the size of the numbers on a logarithmic axis, whatever their sign, which shows
+        gradients that shrink while a network learns; zeros have no place there.
+
+    Numbers that are nan or infinite have no part. A triangle at the upper end marks where there are some.
+    """
+    numbers = _check_arrays("layer_quantiles", arrays, "epoch")
+    if not all(isinstance(epoch, Real) for epoch in arrays):
+        raise TypeError(
+            f"layer_quantiles: {list(arrays)!r:.80} are no epochs; give {{epoch: numbers}} of a single layer, "
+            'such as {epoch: record.outputs["1 Tanh"] for epoch, record in recorder.records.items()}'
+        )
+    epochs, shown = np.array(list(arrays), float), [_shown(array, magnitude) for array in numbers.values()]
+    ax = axes_of("layer_quantiles", ax)
+    for label, (low, high, colour) in _BANDS.items():
+        ax.fill_between(epochs, _quantiles(shown, low), _quantiles(shown, high), color=colour, linewidth=0, label=label)
+    marker = "." if len(epochs) <= 60 else None
+    ax.plot(epochs, _quantiles(shown, 0.5), color=colour_of(2), marker=marker, label="median")
+    holes = epochs[[not np.isfinite(array).all() for array in numbers.values()]]
+    ax.plot(
+        holes, np.full(len(holes), 0.99), "^", color=colour_of(4), transform=ax.get_xaxis_transform(), clip_on=False
+    )
+    count_in_whole_numbers(ax)
+    ax.set(xlabel="epoch", ylabel="magnitude" if magnitude else "value")
+    if magnitude and any(array.size for array in shown):
+        ax.set_yscale("log")
+    legend_beside(ax)
+    return plain(ax)
 
 
 def update_ratios(ratios: Mapping[str, Any], ax: Axes | None = None) -> Axes:
@@ -83,10 +126,10 @@ def update_ratios(ratios: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     return plain(ax)
 
 
-def _check_arrays(name: str, arrays: Any) -> dict[str, np.ndarray]:
-    """Each array flattened, as float64."""
+def _check_arrays(name: str, arrays: Any, kind: str = "layer") -> dict[str, np.ndarray]:
+    """Each array flattened, as float64. kind: of what their names are."""
     if not isinstance(arrays, Mapping) or not arrays:
-        raise ValueError(f"{name}: {arrays!r:.80} holds no arrays; give {{name: numbers}}, of one layer at least")
+        raise ValueError(f"{name}: {arrays!r:.80} holds no arrays; give {{{kind}: numbers}}, of one {kind} at least")
     flat = {str(key): array_of(f"{name}: {key!r}", array).ravel() for key, array in arrays.items()}
     for key, array in flat.items():
         if not array.size:
@@ -94,8 +137,16 @@ def _check_arrays(name: str, arrays: Any) -> dict[str, np.ndarray]:
     return flat
 
 
-def _sizes(array: np.ndarray) -> np.ndarray:
-    return np.abs(array[np.isfinite(array) & (array != 0)])
+def _shown(array: np.ndarray, magnitude: bool) -> np.ndarray:
+    """What has a place in a picture: finite numbers, or the sizes of those that are not 0."""
+    finite = array[np.isfinite(array)]
+    return np.abs(finite[finite != 0]) if magnitude else finite
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _quantiles(arrays: list[np.ndarray], share: float) -> np.ndarray:
+    """A quantile of each array; nan where it is empty."""
+    return np.array([np.quantile(array, share) if array.size else np.nan for array in arrays])
 
 
 def _edges(shown: np.ndarray, bins: int, magnitude: bool) -> np.ndarray:
