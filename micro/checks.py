@@ -849,3 +849,56 @@ def nonlinearity(name: str, nonlinearity: Any) -> None:
     """One of the two that a plain recurrent layer can have."""
     if nonlinearity not in ("tanh", "relu"):
         raise ValueError(f"{name}: nonlinearity={nonlinearity!r} is unknown; use 'tanh' or 'relu'")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Trainability.
+
+
+def two_layers(
+    x: Any,
+    y: Any,
+    weight0: Any,
+    weight1: Any,
+    rates: Any,
+    offsets: Any | None,
+    batches: Any | None,
+    steps: Any,
+    activation: Any,
+    activations: Sequence[str],
+) -> None:
+    """The arguments of `train_two_layers`; activations: those that there are."""
+    name, quantity = "train_two_layers", [x, y, weight0, weight1, rates, *([] if offsets is None else [offsets])]
+    one_engine(name, weight0, *quantity, *([] if batches is None else [batches]))
+    quantities(name, *quantity)
+    if len(x.shape) != 2 or len(weight0.shape) != 2 or 0 in x.shape + weight0.shape:
+        raise ValueError(f"{name}: x has shape {x.shape}, weight0 {weight0.shape}; give (N, in) and (H, in), none 0")
+    if not _is_whole(steps) or steps < 1:
+        raise ValueError(f"{name}: steps={steps!r:.80}; give a whole number of at least 1")
+    if activation not in activations:
+        raise ValueError(f"{name}: activation={activation!r:.80} is unknown; use {', '.join(map(repr, activations))}")
+    runs = rates.shape[:1]
+    needed = {
+        "y": (y, x.shape[:1], "(N,)"),
+        "weight0": (weight0, weight0.shape[:1] + x.shape[1:], "(H, in)"),
+        "weight1": (weight1, weight0.shape[:1], "(H,)"),
+        "rates": (rates, (*runs, 2), "(R, 2)"),
+        "offsets": (offsets, runs, "(R,)"),
+    }
+    for argument, (tensor, shape, letters) in needed.items():
+        if tensor is not None and tensor.shape != shape:
+            raise ValueError(f"{name}: {argument} has shape {tensor.shape}; it must be {letters}, here {shape}")
+    if batches is not None:
+        _batch_numbers(name, batches, steps, x.shape[0])
+
+
+def _batch_numbers(name: str, batches: Any, steps: int, samples: int) -> None:
+    """For each step the numbers of some samples, at least one."""
+    if batches.dtype != "int64":
+        raise TypeError(f"{name}: batches have dtype {batches.dtype}; give integers, the numbers of samples")
+    if len(batches.shape) != 2 or batches.shape[0] != steps or batches.shape[1] == 0:
+        raise ValueError(f"{name}: batches have shape {batches.shape}; it must be (steps, B), here ({steps}, B)")
+    for row in batches.tolist():
+        for number in row:
+            if not 0 <= number < samples:
+                raise IndexError(f"{name}: batches hold {number}, but the samples are 0 to {samples - 1}")

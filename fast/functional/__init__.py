@@ -49,4 +49,5 @@ from fast.functional.shapes import (
     shares_memory,
     to,
 )
+from fast.functional.trainability import train_two_layers
 from fast.functional.updates import adagrad_step, adam_step, clip_grad_norm_, clip_grad_value_, rmsprop_step, sgd_step

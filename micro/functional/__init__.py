@@ -52,4 +52,5 @@ from micro.functional.shapes import (
     shares_memory,
     to,
 )
+from micro.functional.trainability import train_two_layers
 from micro.functional.updates import adagrad_step, adam_step, clip_grad_norm_, clip_grad_value_, rmsprop_step, sgd_step
