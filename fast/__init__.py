@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fast import functional, memory
 from fast.creation import arange, eye, from_dlpack, full, linspace, ones, rand, randint, randn, zeros
 from fast.tensors import Rule, Tensor, as_tensor, tensor
+from fast.threads import one_thread
 from micro import (
     bool,
     cat,
@@ -49,6 +50,7 @@ __all__ = [
     "linspace",
     "no_grad",
     "one_hot",
+    "one_thread",
     "ones",
     "ones_like",
     "rand",

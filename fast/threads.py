@@ -7,6 +7,8 @@ library brings no OpenMP; so small work stays on one core. Three facts are handl
 - OpenMP does not survive a fork, whoever had started it: a forked child stays on one core.
 - The waiting threads of OpenMP and of OpenBLAS fight for the cores when both are used in turn, which costs
   milliseconds a step: parallel products give BLAS one thread, and cut the work into blocks themselves.
+
+Where several processes or Python threads compute beside each other, each is better off alone: `one_thread`.
 """
 
 from __future__ import annotations
@@ -34,10 +36,33 @@ _lock = threading.RLock()  # which a signal handler that forks may take again
 _forked = False  # whether this process was forked
 
 
+class _Mode(threading.local):
+    """Of a Python thread: whether it keeps to one core."""
+
+    alone = False
+
+
+_mode = _Mode()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside `with one_thread():` this Python thread computes alone, on one core.
+
+    It is for the workers of a pool, which share the cores already. Sums over large arrays, such as matrix products, may
+    differ in their last digits from those of all cores, for their parts are added up in another order.
+    """
+    before, _mode.alone = _mode.alone, True
+    try:
+        yield
+    finally:
+        _mode.alone = before
+
+
 def run(kernels: Kernels, work: int, threshold: int, *arguments: Any) -> Any:
     """Call the kernel for one core, or from `threshold` of `work` on the one for all cores, where that is safe."""
     serial, parallel = kernels
-    if work < threshold or _forked:
+    if work < threshold or _alone():
         return serial(*arguments)
     with _lock:
         return parallel(*arguments)
@@ -49,10 +74,14 @@ def run_product(kernels: Kernels, work: int, *arguments: Any) -> Any:
     work: how many multiplications there are.
     """
     serial, parallel = kernels
-    if work <= PRODUCT or _forked:
+    if work <= PRODUCT:
         return serial(*arguments)
     with _lock, _one_blas_thread():
-        return parallel(numba.get_num_threads(), *arguments)
+        return serial(*arguments) if _alone() else parallel(numba.get_num_threads(), *arguments)
+
+
+def _alone() -> bool:
+    return _forked or _mode.alone
 
 
 @contextmanager

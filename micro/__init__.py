@@ -5,6 +5,7 @@ parents, and backpropagation), `vocabulary` (the operators and methods of number
 numbers), then the folder `functional`, which says in plain loops what layers, losses and optimizers are: `reductions`,
 `products`, `losses` and `updates` make a first network, the others as you need them. `creation` and `randomness` make
 tensors from nothing. `checks` holds what is refused, and in which words; `hints` what PyTorch's names are called here.
+`threads` matters to `fast` alone.
 """
 
 import sys
@@ -14,6 +15,7 @@ from micro import functional, hints
 from micro.array import Array, as_tensor, tensor
 from micro.creation import arange, eye, full, linspace, ones, rand, randint, randn, zeros
 from micro.ops import OPS, Op
+from micro.threads import one_thread
 from micro.value import Constant, Value
 from micro.vocabulary import bool_ as bool
 from micro.vocabulary import (
@@ -55,6 +57,7 @@ __all__ = [
     "linspace",
     "no_grad",
     "one_hot",
+    "one_thread",
     "ones",
     "ones_like",
     "rand",

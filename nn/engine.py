@@ -18,12 +18,15 @@ Tensor = Any
 class Engine(Protocol):
     """A module of tensors: makes them, computes with them, and can leave gradients out.
 
+    __name__: by which the processes of other workers import it.
     functional: the structured operations, from `linear` to `adam_step`. Each is defined in `micro.functional`, in plain
         loops; a test compares the names and the arguments that the engines offer.
     default_dtype: the type of a model's numbers unless another is asked for.
     grad_mode: of this thread, its `maker`: the module within whose call the nodes of a graph are made.
+    one_thread: within it this Python thread computes on one core, as workers do that share the cores.
     """
 
+    __name__: str
     functional: Any
     grad_mode: Any
     default_dtype: str
@@ -37,6 +40,8 @@ class Engine(Protocol):
     def stack(self, tensors: Sequence[Tensor], dim: int = 0) -> Tensor: ...
 
     def no_grad(self) -> AbstractContextManager[None]: ...
+
+    def one_thread(self) -> AbstractContextManager[None]: ...
 
 
 def check_parameters(name: str, parameters: Iterable[Tensor]) -> list[Tensor]:

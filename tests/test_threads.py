@@ -26,6 +26,39 @@ def test_large_arrays_go_to_all_cores_and_small_ones_do_not(monkeypatch):
     assert np.array_equal(y.data, np.maximum(LARGE, 0))
 
 
+def test_one_thread_means_this_one(monkeypatch):
+    calls, x = count_launches(monkeypatch), fast.tensor(LARGE)
+    with fast.one_thread(), fast.one_thread():
+        x.relu()
+    with pytest.raises(OSError, match="disk"), fast.one_thread():
+        raise OSError("disk")
+    with fast.one_thread():
+        x.relu()
+        assert calls == []
+        other = threading.Thread(target=x.relu)  # which may use all cores
+        other.start()
+        other.join()
+    assert calls == [1]
+    x.relu()
+    assert calls == [1, 1]
+
+
+def test_products_on_one_thread_keep_blas_from_using_others(monkeypatch):
+    seen = []
+
+    def watched(*arguments):
+        seen.extend(library.get_num_threads() for library in threads._blas())
+        return serial(*arguments)
+
+    serial, parallel = products._LINEAR_KERNELS
+    monkeypatch.setattr(products, "_LINEAR_KERNELS", (watched, parallel))
+    x = fast.tensor(np.random.default_rng(0).normal(size=(65, 64)))
+    with fast.one_thread():
+        y = fast.functional.linear(x, x)
+    assert set(seen) == {1}
+    np.testing.assert_allclose(y.data, x.data @ x.data.T, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("layer", ["default", "workqueue"])
 def test_several_python_threads_at_once(layer):
     """Numba's own pool, "workqueue", aborts the process when this is not guarded."""
