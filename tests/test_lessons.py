@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 LESSONS = sorted((ROOT / "tutorials").glob("[0-9]*.py"))
 # lesson 90 is run by test_ladder.py, which knows what it measures
 QUICK = [lesson for lesson in LESSONS if not lesson.name.startswith("90")]
+ON_EITHER = [lesson for lesson in QUICK if '"--engine"' in lesson.read_text()]
 
 
 def shown(lesson):
@@ -19,12 +20,12 @@ def shown(lesson):
     return set(re.findall(r"\]\(\.\./docs/([^)]+)\)", lesson.read_text()))
 
 
-def run(script, folder):
+def run(script, folder, *options):
     """What a script prints that leaves its pictures in a folder, and the sizes of these by name."""
     command = [
         sys.executable,
         *("-W", "error", "-W", "ignore::DeprecationWarning"),  # what others say of each other's future is theirs
-        *(script, "--figures", folder),
+        *(script, "--figures", folder, *options),
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
@@ -41,6 +42,14 @@ def test_it_runs_and_makes_its_pictures(lesson, tmp_path):
     assert made.keys() == shown(lesson) > set()
     assert set(re.findall(rf"{re.escape(str(tmp_path))}/(\S+)", printed)) == made.keys()
     assert all(1_000 < size < 200_000 for size in made.values()), made
+
+
+@pytest.mark.parametrize("lesson", ON_EITHER, ids=lambda lesson: lesson.stem)
+def test_it_runs_on_micro_too(lesson, tmp_path):
+    """At a tiny size: without the claims and the pictures that need more."""
+    printed, made = run(lesson, tmp_path, "--engine", "micro")
+    assert set() < made.keys() <= shown(lesson)
+    assert set(re.findall(rf"{re.escape(str(tmp_path))}/(\S+)", printed)) == made.keys()
 
 
 def test_the_gallery_makes_what_the_readme_shows(tmp_path):

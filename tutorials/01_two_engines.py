@@ -4,7 +4,8 @@
 # This lesson goes once through the whole house: a number that knows where it came from, a network that learns on two
 # engines at once, and what the learning rate does to it. New words are explained in lessons 2 to 6; here just watch.
 # Run it with `make demo`, or cell by cell: editors such as VS Code show it as a notebook, and so does Jupyter with
-# Jupytext.
+# Jupytext. (With `--engine micro`, `micro` alone computes section 3 too, which `fast` does otherwise, on a smaller
+# network.)
 
 # %%
 import argparse
@@ -26,7 +27,9 @@ from micro import Value
 
 parser = argparse.ArgumentParser(description="Two engines, one gradient: the first lesson.")
 parser.add_argument("--figures", type=Path, default=Path("out"), help="folder for the pictures (default: out)")
-figures = parser.parse_known_args()[0].figures
+parser.add_argument("--engine", choices=["fast", "micro"], default="fast", help="section 3; micro runs it small")
+arguments = parser.parse_known_args()[0]
+figures, engine = arguments.figures, {"fast": fast, "micro": micro}[arguments.engine]
 figures.mkdir(parents=True, exist_ok=True)
 matplotlib.rcParams["svg.hashsalt"] = "twograd"  # the same picture, the same file
 started = time.perf_counter()
@@ -142,16 +145,17 @@ assert accuracy > 0.9
 # ![Nine learning rates](../docs/learning_rates.svg)
 
 # %%
-moons, side = make_moons(200, noise=0.1, random_state=1)
+count, sizes, steps, fine = (200, [2, 16, 16, 1], 300, 200) if engine is fast else (30, [2, 8, 1], 100, 50)
+moons, side = make_moons(count, noise=0.1, random_state=1)
 target = (2 * side - 1).reshape(-1, 1)
 rates = [0.0003, 0.003, 0.03, 0.1, 0.2, 0.3, 0.7, 1.5, 10.0]
 histories, models = {}, {}
-print("\n3. Two moons, 2-16-16-1, 300 steps for each of nine learning rates")
+print(f"\n3. Two moons, {'-'.join(map(str, sizes))}, {steps} steps for each of nine learning rates")
 for rate in tqdm(rates, desc="learning rates", unit="run"):
-    model = nn.MLP([2, 16, 16, 1], activation="relu", engine=fast, seed=1)
+    model = nn.MLP(sizes, activation="relu", engine=engine, seed=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nn.DivergenceWarning)  # here divergence is what we came to see
-        histories[rate] = nn.fit(model, (moons, target), nn.mse_loss, nn.SGD(model.parameters(), lr=rate), epochs=300)
+        histories[rate] = nn.fit(model, (moons, target), nn.mse_loss, nn.SGD(model.parameters(), lr=rate), steps)
     models[rate] = model
 
 verdicts = nn.diagnose_sweep({rate: history.step_loss for rate, history in histories.items()})
@@ -162,7 +166,7 @@ assert {"too low", "just right", "diverged"} <= {verdict.name for verdict in ver
 for rate in rates:
     if verdicts[rate].name == "too high":
         answers = len(set(nn.predict(models[rate], moons).round(3).ravel().tolist()))
-        print(f"   distinct answers to the 200 points of the network trained at {rate:g}: {answers}")
+        print(f"   distinct answers to the {count} points of the network trained at {rate:g}: {answers}")
 
 ax = viz.learning_rate_curves(histories)
 ax.set_title("Nine learning rates on two moons")
@@ -176,7 +180,7 @@ ax.figure.savefig(figures / "learning_rates.svg", metadata={"Date": None})
 
 # %%
 best = min((rate for rate in rates if verdicts[rate].name == "just right"), key=lambda rate: histories[rate].loss[-1])
-ax = viz.decision_boundary(lambda points: nn.predict(models[best], points), moons, target)
+ax = viz.decision_boundary(lambda points: nn.predict(models[best], points), moons, target, resolution=fine)
 ax.set_title(f"What was learned with a rate of {best:g}")
 ax.figure.set_size_inches(7, 4.5)
 ax.figure.savefig(figures / "decision_boundary.png", dpi=100)

@@ -150,7 +150,8 @@ ax.figure.savefig(figures / "differences.svg", metadata={"Date": None})
 # A `Value` is a number that remembers how it was computed. What is computed from Values is a Value again; it keeps its
 # **parents**, the Values it was made from, and for each parent the slope towards it. Drawn, this is a **graph**: the
 # Values are its nodes, and an edge leads from each parent to what was made of it. (Take a Value's own functions, such
-# as `w.exp()`: `math.exp(w)` gives a plain number, which has no parents, and so no slope either.)
+# as `w.exp()`: `math.exp(w)` gives a plain number, which has no parents, and so no slope either; `np.exp(w)` is an
+# error.)
 #
 # A car takes 0.07 litres of fuel for a kilometre, a litre costs 1.80 euros, and so a kilometre costs 0.07 × 1.80 =
 # 0.126 euros. Rates multiply along the way. This is the **chain rule**, and it holds for curved functions too, with the

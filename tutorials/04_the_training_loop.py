@@ -5,7 +5,8 @@
 # (say in one number how wrong they are), **backward** (find the slope of the loss for every weight), **update** (move
 # every weight a little downhill). This lesson writes them out for both engines, shows what happens if one little thing
 # is forgotten, and then looks at what surrounds the loop: epochs, batches, and the record that a training leaves. Run
-# it with `.venv/bin/python tutorials/04_the_training_loop.py`, or cell by cell.
+# it with `.venv/bin/python tutorials/04_the_training_loop.py`, or cell by cell; `--engine micro` runs sections 2 to 5
+# in plain Python too, with far fewer digits.
 
 # %%
 import argparse
@@ -27,7 +28,10 @@ import viz
 
 parser = argparse.ArgumentParser(description="The training loop.")
 parser.add_argument("--figures", type=Path, default=Path("out"), help="folder for the pictures (default: out)")
-figures = parser.parse_known_args()[0].figures
+parser.add_argument("--engine", choices=["fast", "micro"], default="fast", help="micro runs a small version")
+arguments = parser.parse_known_args()[0]
+figures, engine = arguments.figures, {"fast": fast, "micro": micro}[arguments.engine]
+full = engine is fast  # what is claimed of the full size is checked at the full size
 figures.mkdir(parents=True, exist_ok=True)
 style = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}
 matplotlib.rcParams.update(style | {"legend.frameon": False, "svg.hashsalt": "twograd"})  # same picture, same file
@@ -87,13 +91,13 @@ print("1. The loop by hand: 100 irises, a network 2-6-1, 40 steps")
 print(f"   {'':5}  {'first loss':>10}  {'last loss':>9}  {'right at first':>14}  {'right at last':>13}  {'seconds':>7}")
 train(fast)  # the first run loads the compiled kernels, or compiles them; it should not count
 curves = {}
-for engine in (micro, fast):
+for one in (micro, fast):
     before = time.perf_counter()
-    model, curves[engine] = train(engine)
+    model, curves[one] = train(one)
     taken = time.perf_counter() - before
-    at_first, at_last = accuracy(network(engine), x, y), accuracy(model, x, y)
+    at_first, at_last = accuracy(network(one), x, y), accuracy(model, x, y)
     print(
-        f"   {engine.__name__:5}  {curves[engine][0]:10.4f}  {curves[engine][-1]:9.4g}"
+        f"   {one.__name__:5}  {curves[one][0]:10.4f}  {curves[one][-1]:9.4g}"
         f"  {at_first:14.0%}  {at_last:13.0%}  {taken:7.3f}"
     )
     assert at_last >= 0.94
@@ -135,28 +139,28 @@ figure.savefig(figures / "iris_boundary.png", dpi=90)
 # ![The loss with both lines, without zero_grad, and without no_grad](../docs/zero_grad.svg)
 
 # %%
-_, forgotten = train(fast, forget="zero_grad")
-untrained, flat = train(fast, forget="no_grad")
-heavy = network(fast)
+_, forgotten = train(engine, forget="zero_grad")
+untrained, flat = train(engine, forget="no_grad")
+heavy = network(engine)
 ball = nn.fit(heavy, (x, y), nn.mse_loss, nn.SGD(heavy.parameters(), lr=lr, momentum=1.0), steps, shuffle=False)
 alike = max(abs(p - q) for p, q in zip(forgotten, ball.loss, strict=True))
 print("\n2. Forgotten lines")
 print(f"   {'':17}  {'mean of the last ten losses':>27}  {'steps that went up':>18}")
 rises = {}
-for name, curve in {"both lines": curves[fast], "without zero_grad": forgotten, "without no_grad": flat}.items():
+for name, curve in {"both lines": curves[engine], "without zero_grad": forgotten, "without no_grad": flat}.items():
     rises[name] = np.mean(np.diff(curve) > 0)
     print(f"   {name:17}  {np.mean(curve[-10:]):27.4g}  {rises[name]:18.0%}")
 print(f"   without zero_grad, the losses differ from those of momentum 1 by at most {alike:.0e}")
 assert rises["both lines"] == 0.0
 assert rises["without zero_grad"] > 0.3
-assert np.mean(forgotten[-10:]) > 2 * np.mean(curves[fast][-10:])
+assert np.mean(forgotten[-10:]) > 2 * np.mean(curves[engine][-10:])
 assert alike < 1e-6
-assert set(flat) == {curves[fast][0]}
-assert all(np.array_equal(a, b) for a, b in zip(untrained.parameters(), network(fast).parameters(), strict=True))
+assert set(flat) == {curves[engine][0]}
+assert all(np.array_equal(a, b) for a, b in zip(untrained.parameters(), network(engine).parameters(), strict=True))
 
 _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 numbers = range(1, steps + 1)
-ax.plot(numbers, curves[fast], color="#0072B2", linewidth=2, label="both lines")
+ax.plot(numbers, curves[engine], color="#0072B2", linewidth=2, label="both lines")
 ax.plot(numbers, forgotten, "--", color="#D55E00", linewidth=2, label="zero_grad forgotten")
 ax.plot(numbers, flat, ":", color="#000000", linewidth=2, label="no_grad forgotten")
 ax.set(xlabel="step", ylabel="loss", ylim=(0, 1.2), title="One line forgotten, and no error is raised")
@@ -177,11 +181,11 @@ ax.figure.savefig(figures / "zero_grad.svg", metadata={"Date": None})
 
 # %%
 viz.render(viz.training_loop(), figures / "training_loop.svg")
-model = network(fast)
+model = network(engine)
 history = nn.fit(model, (x, y), nn.mse_loss, nn.SGD(model.parameters(), lr=lr), epochs=steps, shuffle=False)
 print("\n3. nn.fit")
 print(f"   first loss {history.loss[0]:.4f}, last loss {history.loss[-1]:.4g}, as by hand")
-assert np.allclose(history.step_loss, curves[fast], rtol=1e-12, atol=0)
+assert np.allclose(history.step_loss, curves[engine], rtol=1e-12, atol=0)
 
 # %% [markdown]
 # ## 4. Batches and epochs
@@ -202,7 +206,7 @@ assert np.allclose(history.step_loss, curves[fast], rtol=1e-12, atol=0)
 # %%
 count, size = 10_000, 32
 points, side = make_moons(count, noise=0.1, random_state=0)
-model = nn.MLP([2, 4, 1], "tanh", engine=fast, seed=0)
+model = nn.MLP([2, 4, 1], "tanh", engine=engine, seed=0)
 one_epoch = nn.fit(
     model, (points, 2.0 * side[:, None] - 1), nn.mse_loss, nn.SGD(model.parameters(), lr=0.1), 1, batch_size=size
 )
@@ -215,12 +219,16 @@ images, digits = load_digits(return_X_y=True)
 x_train, x_test, y_train, y_test = train_test_split(
     images / 16.0, digits, test_size=0.3, random_state=0, stratify=digits
 )
+if not full:
+    x_train, x_test, y_train, y_test = x_train[:40], x_test[:40], y_train[:40], y_test[:40]
 
 
-def read_digits(batch_size, epochs=8, hidden=32, **settings):
-    model = nn.MLP([64, hidden, 10], "relu", engine=fast, seed=0)
+def read_digits(batch_size, epochs=8, hidden=32 if full else 4, count=None, **settings):
+    """A network that has learned from the first `count` digits, from all of them unless given; and the history."""
+    model = nn.MLP([64, hidden, 10], "relu", engine=engine, seed=0)
     optimizer = nn.SGD(model.parameters(), lr=0.2)
-    return model, nn.fit(model, (x_train, y_train), nn.cross_entropy, optimizer, epochs, batch_size, **settings)
+    data = x_train[:count], y_train[:count]
+    return model, nn.fit(model, data, nn.cross_entropy, optimizer, epochs, batch_size, **settings)
 
 
 cores = numba.get_num_threads()
@@ -229,7 +237,7 @@ read_digits(len(x_train), epochs=1)  # loads the compiled kernels, or compiles t
 print(f"   {len(x_train):,} digits, 8 epochs")
 print(f"   {'batch':>5}  {'updates':>7}  {'last loss':>9}  {'right':>6}  {'microseconds a sample':>21}")
 runs, costs = {}, {}
-for size in (1257, 256, 32, 8):
+for size in (len(x_train), 256, 32, 8) if full else (len(x_train), 8):
     model, history = runs[size] = read_digits(size)
     right = (nn.predict(model, x_test).argmax(axis=1) == y_test).mean()
     costs[size] = min(history.seconds) / len(x_train) * 1e6  # in the epoch that was least disturbed
@@ -237,7 +245,8 @@ for size in (1257, 256, 32, 8):
 numba.set_num_threads(cores)
 last_losses = [runs[size][1].loss[-1] for size in sorted(runs)]
 assert last_losses == sorted(last_losses)
-assert costs[8] > 2 * costs[1257]
+if full:
+    assert costs[8] > 2 * costs[1257]
 
 figure, (ax, noisy) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 colours = dict(zip(runs, ("#000000", "#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7"), strict=False))
@@ -265,31 +274,23 @@ figure.savefig(figures / "batches.svg", metadata={"Date": None})
 # ![Training and validation loss, with many and with few samples](../docs/overfitting.svg)
 
 # %%
-_, many = read_digits(32, epochs=20, hidden=128, validation=(x_test, y_test))
-model = nn.MLP([64, 128, 10], "relu", engine=fast, seed=0)
-few = nn.fit(
-    model,
-    (x_train[:100], y_train[:100]),
-    nn.cross_entropy,
-    nn.SGD(model.parameters(), lr=0.2),
-    epochs=200,
-    batch_size=32,
-    validation=(x_test, y_test),
-)
+hidden, epochs, count, longer = (128, 20, 100, 200) if full else (8, 5, 10, 10)
+_, many = read_digits(32, epochs, hidden, validation=(x_test, y_test))
+_, few = read_digits(32, longer, hidden, count, validation=(x_test, y_test))
+histories = {len(x_train): many, count: few}
 print("\n5. What the history tells")
 print(f"   {'samples':>7}  {'updates':>7}  {'training loss':>13}  {'validation loss':>15}")
-for name, history in {"1,257": many, "100": few}.items():
-    print(f"   {name:>7}  {len(history.step_loss):7,}  {history.loss[-1]:13.4f}  {history.validation_loss[-1]:15.4f}")
+for seen, history in histories.items():
+    print(f"   {seen:7,}  {len(history.step_loss):7,}  {history.loss[-1]:13.4f}  {history.validation_loss[-1]:15.4f}")
 assert len(many.step_loss) == len(few.step_loss)
-assert many.validation_loss[0] < many.loss[0]
-assert few.loss[-1] < many.loss[-1] < many.validation_loss[-1] < few.validation_loss[-1] / 2
+if full:
+    assert many.validation_loss[0] < many.loss[0]
+    assert few.loss[-1] < many.loss[-1] < many.validation_loss[-1] < few.validation_loss[-1] / 2
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", sharey=True)
-for ax, history, title in zip(
-    axes, (many, few), ("1,257 digits to learn from", "100 digits to learn from"), strict=True
-):
+for ax, (seen, history) in zip(axes, histories.items(), strict=True):
     viz.loss_curves(history, ax=ax)
-    ax.set(title=title, yscale="log")
+    ax.set(title=f"{seen:,} digits to learn from", yscale="log")
 axes[1].set_ylabel("")
 figure.savefig(figures / "overfitting.svg", metadata={"Date": None})
 

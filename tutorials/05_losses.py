@@ -5,7 +5,8 @@
 # Training makes this number small, and nothing else. So the choice of the loss is the choice of what counts as bad, and
 # how bad. This lesson works out the common losses by hand, has both engines compute them, draws each with its slope,
 # and ends with a network that can hardly learn because its loss is the wrong one. Run it with
-# `.venv/bin/python tutorials/05_losses.py`, or cell by cell.
+# `.venv/bin/python tutorials/05_losses.py`, or cell by cell; `--engine micro` runs the trainings, too, in plain Python,
+# with one in thirty of the patients and tumours.
 
 # %%
 import argparse
@@ -26,7 +27,10 @@ import nn
 
 parser = argparse.ArgumentParser(description="Losses.")
 parser.add_argument("--figures", type=Path, default=Path("out"), help="folder for the pictures (default: out)")
-figures = parser.parse_known_args()[0].figures
+parser.add_argument("--engine", choices=["fast", "micro"], default="fast", help="micro trains on far fewer samples")
+arguments = parser.parse_known_args()[0]
+figures, engine = arguments.figures, {"fast": fast, "micro": micro}[arguments.engine]
+take_every = 1 if engine is fast else 30  # of the samples
 figures.mkdir(parents=True, exist_ok=True)
 style = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}
 matplotlib.rcParams.update(style | {"legend.frameon": False, "svg.hashsalt": "twograd"})  # same picture, same file
@@ -37,9 +41,9 @@ BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 def both(loss, prediction, target, **settings):
     """A loss and its gradient with respect to the predictions, by both engines; they must agree."""
     results = []
-    for engine in (micro, fast):
-        predicted = engine.tensor(np.array(prediction, float), requires_grad=True)
-        value = loss(predicted, engine.tensor(np.array(target)), **settings)
+    for one in (micro, fast):
+        predicted = one.tensor(np.array(prediction, float), requires_grad=True)
+        value = loss(predicted, one.tensor(np.array(target)), **settings)
         value.backward()
         results.append((value.item(), np.array(predicted.grad, float)))
     (slow, slow_grad), (quick, quick_grad) = results
@@ -167,16 +171,17 @@ draw_losses(
 # ![A line through the data, with one outlier, for three losses](../docs/outlier.svg)
 
 # %%
-body_mass = StandardScaler().fit_transform(load_diabetes().data[:, 2:3])
-disease = load_diabetes().target.reshape(-1, 1) / 100
+patients = load_diabetes()
+body_mass = StandardScaler().fit_transform(patients.data[::take_every, 2:3])
+disease = patients.target[::take_every].reshape(-1, 1) / 100
 spoilt = disease.copy()
 spoilt[body_mass.argmax()] *= 30
 lines = {}
-print("\n2b. The slope of a line through 442 patients, and with one typing error among them")
+print(f"\n2b. The slope of a line through {len(disease)} patients, and with one typing error among them")
 print(f"   {'loss':14}  {'clean':>6}  {'spoilt':>6}  {'turned by':>9}")
 for name, loss in {"squared (MSE)": nn.mse_loss, "absolute (L1)": nn.l1_loss, "Huber, delta 1": nn.huber_loss}.items():
     for targets in (disease, spoilt):
-        line = nn.Linear(1, 1, engine=fast, seed=0, dtype="float64")
+        line = nn.Linear(1, 1, engine=engine, seed=0, dtype="float64")
         optimizer = nn.SGD(line.parameters(), lr=0.2)
         smaller = nn.Schedule(nn.ExponentialLR(optimizer, 0.99))  # L1 never calms down by itself: ever smaller steps
         nn.fit(line, (body_mass, targets), loss, optimizer, 500, callbacks=[smaller])
@@ -199,7 +204,7 @@ for (name, (_, (weight, bias))), colour, line in zip(
 ):
     ax.plot(ends, weight * ends + bias, line, color=colour, linewidth=2, label=name)
 ax.set(xlabel="body mass index, standardised", ylabel="disease score / 100", ylim=(0, 5.6))
-ax.set_title("442 patients, one typing error, three losses")
+ax.set_title(f"{len(disease)} patients, one typing error, three losses")
 ax.legend(loc="upper left")
 ax.figure.savefig(figures / "outlier.svg", metadata={"Date": None})
 
@@ -310,7 +315,7 @@ assert math.isclose(both(nn.cross_entropy, [[0.0] * 10], [7])[0], math.log(10))
 # ![The same wrong network, trained with two losses](../docs/confidently_wrong.svg)
 
 # %%
-measurements, benign = load_breast_cancer(return_X_y=True)
+measurements, benign = (part[::take_every] for part in load_breast_cancer(return_X_y=True))
 x_train, x_test, y_train, y_test = train_test_split(
     measurements, benign.reshape(-1, 1).astype(float), test_size=0.3, random_state=0, stratify=benign
 )
@@ -328,18 +333,18 @@ class Accuracy(nn.Callback):
         self.shares.append(float(((nn.predict(run.model, x_test) > 0) == (y_test > 0.5)).mean()))
 
 
-wrong = nn.Linear(30, 1, engine=fast, seed=0, dtype="float64")
+wrong = nn.Linear(30, 1, engine=engine, seed=0, dtype="float64")
 opposite = nn.SGD(wrong.parameters(), lr=1.0)
 nn.fit(wrong, (x_train, 1 - y_train), nn.binary_cross_entropy_with_logits, opposite, 300)
-fresh = nn.Linear(30, 1, engine=fast, seed=0, dtype="float64")
+fresh = nn.Linear(30, 1, engine=engine, seed=0, dtype="float64")
 starts = {"wrong": wrong.state_dict(), "random": fresh.state_dict()}
 losses = {"cross-entropy": nn.binary_cross_entropy_with_logits, "squared error": mse_of_probability}
 shares = {}
-print("\n5. Learning from a confidently wrong and from a random start: right answers on 171 tumours")
+print(f"\n5. Learning from a confidently wrong and from a random start: right answers on {len(y_test)} tumours")
 print(f"   {'start':6}  {'loss':13}  {'step 1':>6}  {'step 10':>7}  {'step 100':>8}  {'step 300':>8}")
 for start, weights in starts.items():
     for name, loss in losses.items():
-        model = nn.Linear(30, 1, engine=fast, seed=0, dtype="float64")
+        model = nn.Linear(30, 1, engine=engine, seed=0, dtype="float64")
         model.load_state_dict(weights)
         watch = Accuracy()
         nn.fit(model, (x_train, y_train), loss, nn.SGD(model.parameters(), lr=0.1), 300, callbacks=[watch])
