@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Transfer learning
 #
-# Training begins with random weights. Need it? A network that has been trained on one task may know things that are of
-# use in another: somebody who reads Latin letters does not learn Greek ones from nothing. To begin with the weights of
-# another task is **transfer learning**, and where the new task has few samples it can be worth a lot. Can be: this
-# lesson shows how it is done, then a case in which it harms, why it does, and cases in which it helps. Run it with
-# `.venv/bin/python tutorials/19_transfer_learning.py`, or cell by cell; `--engine micro` runs a small version on the
-# scalar engine.
+# Training begins with random weights. Does it have to? A network that has been trained on one task may know things that
+# are of use in another: somebody who reads Latin letters does not learn Greek ones from nothing. To begin with the
+# weights of another task is **transfer learning**. Where the new task has few samples, it can be worth a lot, but need
+# not be: this lesson shows how it is done, then a case in which it harms, why it does, and cases in which it helps.
+#
+# Run it with `.venv/bin/python tutorials/19_transfer_learning.py`, or cell by cell; `--engine micro` runs a small
+# version, number by number in plain Python, that is too short for most of the results claimed here.
 
 # %%
 import argparse
@@ -35,14 +36,18 @@ style = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True
 matplotlib.rcParams.update(style | {"legend.frameon": False, "svg.hashsalt": "twograd"})  # same picture, same file
 started = time.perf_counter()
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6b7280"
-full = engine is fast  # the small version is too small for most of the claims below, and does not check them
+full = engine is fast  # what is claimed from section 2 on needs the full version
 
 digits = load_digits()
 images, labels, hidden = digits.images / 16.0, digits.target, [64, 32]
-repeats, long, short, few = 4, 40, 100, [1, 2, 5, 10, 20]
+repeats, lr, batch = 3, 0.005, 32
+source_epochs, target_epochs = 40, 100
+few, altered = [1, 2, 5, 10, 20], 5  # samples of each digit in the target task, in section 2 and in section 4
 if not full:
-    images, labels, hidden = images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4))[:200], labels[:200], [8, 6]
-    repeats, long, short, few = 1, 10, 10, [1, 5]
+    images, labels, hidden = images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4))[:160], labels[:160], [12, 10]
+    repeats, lr, batch = 1, 0.03, 5
+    source_epochs, target_epochs = 10, 8
+    few, altered = [1, 2], 2
 side = images.shape[1]
 pixels = images.reshape(len(images), -1)
 
@@ -62,7 +67,9 @@ pixels = images.reshape(len(images), -1)
 #   returns a report. Read it: a misspelt name is no error here, it is just not loaded.
 #
 # The **source** task is to tell the digits 0 to 4 apart, the **target** task is to tell 5 to 9 apart. One half of the
-# 1,797 digits of scikit-learn, of 8 × 8 pixels, serves for the source, the other half for the target.
+# 1,797 digits of scikit-learn, of 8 × 8 pixels, serves for the source, the other half for the target. Below, a network
+# with ten classes takes over what it can from the source. You should see that its head is left as it was, and that
+# after training with frozen features nothing but the new head has changed.
 
 
 # %%
@@ -71,7 +78,7 @@ def network(classes, seed):
 
 
 def train(model, x, y, epochs):
-    return nn.fit(model, (x, y), nn.cross_entropy, nn.Adam(model.parameters(), lr=0.005), epochs, min(32, len(x)))
+    return nn.fit(model, (x, y), nn.cross_entropy, nn.Adam(model.parameters(), lr=lr), epochs, min(batch, len(x)))
 
 
 def accuracy(model, samples):
@@ -81,7 +88,7 @@ def accuracy(model, samples):
 halves = np.array_split(np.random.default_rng(0).permutation(len(labels)), 2)
 low, high = halves[0][labels[halves[0]] < 5], halves[1][labels[halves[1]] >= 5]
 source = network(5, seed=0)
-train(source, pixels[low], labels[low], long)
+train(source, pixels[low], labels[low], source_epochs)
 
 target = network(10, seed=1)  # ten classes, to have a head of another shape
 report = target.load_state_dict(source.state_dict(), strict=False)
@@ -109,14 +116,15 @@ target[:-1].unfreeze()  # and from here on all of it would be trained
 # - **from scratch**: the same network, begun at random;
 # - **pixels alone**: no hidden layers at all; the head gets the pixels. A yardstick that is easily forgotten.
 #
-# One expects the frozen features to win where samples are few, for so it is told everywhere. Look:
+# All with the same number of steps. One expects the frozen features to win where samples are few, for so it is told
+# everywhere. Look:
 #
 # ![Right answers over the number of samples, for four ways to learn](../docs/transfer_five_to_nine.svg)
 
 
 # %%
 def pick(y, count, random):
-    """The places of `count` samples of each class."""
+    """The places in y of `count` samples of each class."""
     return np.concatenate([random.permutation(np.flatnonzero(y == label))[:count] for label in np.unique(y)])
 
 
@@ -126,9 +134,8 @@ def prepared(way, base, classes, seed, keep_head=False):
         return nn.MLP([side * side, classes], engine=engine, seed=seed)
     model = network(classes, seed)
     if way in ("frozen", "fine-tuned"):
-        state = base.state_dict()
-        head = [name for name in state if name.startswith(f"{2 * len(hidden)}.")]
-        model.load_state_dict({n: a for n, a in state.items() if keep_head or n not in head}, strict=False)
+        learned, own = (base, model) if keep_head else (base[:-1], model[:-1])
+        own.load_state_dict(learned.state_dict())
     if way.startswith("frozen"):
         model[:-1].freeze()
     return model
@@ -143,12 +150,12 @@ ways = {
 }
 rights = {way: np.zeros((repeats, len(few))) for way in ways}
 sources = []
-for repeat in tqdm(range(repeats), desc="0-4 to 5-9"):
+for repeat in tqdm(range(repeats), desc="0-4 to 5-9", leave=False):
     random = np.random.default_rng(repeat)
     first, second = np.array_split(random.permutation(len(labels)), 2)
     low, high = first[labels[first] < 5], second[labels[second] >= 5]
     base = network(5, seed=repeat)
-    train(base, pixels[low], labels[low], long)
+    train(base, pixels[low], labels[low], source_epochs)
     sources.append((base, low, high))
     x, y = pixels[high], labels[high] - 5
     for place, count in enumerate(few):
@@ -156,9 +163,9 @@ for repeat in tqdm(range(repeats), desc="0-4 to 5-9"):
         others = np.setdiff1d(np.arange(len(y)), rows)
         for way in ways:
             model = prepared(way, base, 5, seed=100 + repeat)
-            train(model, x[rows], y[rows], short)
+            train(model, x[rows], y[rows], target_epochs)
             rights[way][repeat, place] = accuracy(model, (x[others], y[others]))
-print(f"\n2. From 0-4 to 5-9: right answers, mean of {repeats} repetitions")
+print(f"\n2. From 0-4 to 5-9: right answers, mean of repetitions: {repeats}")
 print(f"   {'samples of each digit':21}" + "".join(f"  {count:>5}" for count in few))
 for way in list(ways)[:4]:
     print(f"   {way:21}" + "".join(f"  {right:5.0%}" for right in rights[way].mean(axis=0)))
@@ -167,7 +174,7 @@ if full:
     assert (mean["frozen"] < mean["from scratch"] - 0.1).all()
     assert (mean["frozen"] < mean["fine-tuned"] - 0.05).all()
     assert mean["fine-tuned"].mean() < mean["from scratch"].mean() - 0.01
-    assert (mean["pixels alone"][:3] > np.maximum(mean["from scratch"], mean["fine-tuned"])[:3] - 0.04).all()
+    assert (mean["pixels alone"] > np.maximum(mean["from scratch"], mean["fine-tuned"]) - 0.04).all()
 
 
 def draw_ways(names, path, title):
@@ -193,8 +200,8 @@ def draw_ways(names, path, title):
 draw_ways(list(ways)[:4], figures / "transfer_five_to_nine.svg", "5-9 learned with what 0-4 taught, and without")
 
 # %% [markdown]
-# The frozen features lose, and by far. Fine-tuning mends most of the harm, but does not come up to a random start. And
-# up to five samples of each digit, the pixels alone do about as well as anything.
+# The frozen features lose, and by far. Fine-tuning mends most of the harm, but on average does not come up to a random
+# start. And the pixels alone do about as well as anything.
 #
 # ## 3. Why it harms
 #
@@ -204,10 +211,11 @@ draw_ways(list(ways)[:4], figures / "transfer_five_to_nine.svg", "5-9 learned wi
 # pixels alone do well, as the table shows. So a transfer can gain little here. But that does not yet explain a loss.
 #
 # *Has training on 0-4 thrown away what tells 5-9 apart?* To tell five classes apart, a network needs few different
-# features, and nothing in its loss asks it to keep any others. Take the features of the new digits, 5 to 9, and count
-# the **directions** in which they differ: the principal components that hold 90 % of their variance. (Principal
-# components are the directions in which points spread most: the first the most, the second the most of what is left.)
-# Then the sharpest test: a **random** network, never trained on anything, frozen, with a head on top of it.
+# features, and nothing in its loss asks it to keep any others. To see it, take the features of the new digits, 5 to 9,
+# and count the **directions** in which they differ: the principal components that hold 90 % of their variance.
+# (Principal components are the directions in which points spread most: the first the most, the second the most of what
+# is left, at a right angle to the first, and so on.) Then the sharpest test: a **random** network, never trained on
+# anything, frozen, with a trained head on top of it.
 #
 # ![Variance over the number of directions, and right answers on random features](../docs/transfer_directions.svg)
 
@@ -237,20 +245,23 @@ print(f"   {'samples of each digit':24}" + "".join(f"  {count:>5}" for count in 
 for name, way in (("random features", "frozen at random"), ("features trained on 0-4", "frozen")):
     print(f"   {name:24}" + "".join(f"  {right:5.0%}" for right in rights[way].mean(axis=0)))
 if full:
-    assert max(directions["features trained on 0-4"]) <= 5 < 8 <= min(directions["random features"])
-    assert max(directions["random features"]) < min(directions["pixels"])
-    assert (mean["frozen at random"] > mean["frozen"])[2:].all()
+    assert set(directions["features trained on 0-4"]) <= {3, 4}
+    assert 8 <= min(directions["random features"]) <= max(directions["random features"]) < 13
+    assert set(directions["pixels"]) == {20}
+    assert (mean["frozen at random"] > mean["frozen"]).all()
     assert mean["frozen at random"].mean() > mean["frozen"].mean() + 0.03
 
 figure, (ax, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 for (name, shares), colour, line in zip(spreads.items(), (GREY, PINK, BLUE), ("x:", "d-.", "o-"), strict=True):
     ax.plot(range(1, len(shares[:25]) + 1), shares[:25], line, color=colour, markersize=4, label=name)
 ax.axhline(0.9, color="#9ca3af", linewidth=1)
-ax.set(xlabel="number of directions", ylabel="share of the variance", ylim=(0, 1.03), title="How much 5-9 differ")
+ax.annotate("90 %", (25, 0.9), xytext=(0, -12), textcoords="offset points", ha="right", color=GREY)
+ax.set(xlabel="number of directions", ylabel="share of the variance of 5-9", ylim=(0, 1.03))
+ax.set_title("In how many directions 5-9 differ")
 for way, name, line in (("frozen at random", "random features", "d-."), ("frozen", "features trained on 0-4", "o-")):
     right.plot(few, rights[way].mean(axis=0), line, color=ways[way], markersize=4, label=name)
 right.set(xscale="log", xticks=few, xticklabels=few, ylim=(0.3, 1), title="A head on frozen features")
-right.set(xlabel="samples of each digit", ylabel="right answers")
+right.set(xlabel="samples of each digit", ylabel="right answers on unseen digits")
 right.minorticks_off()
 for each in (ax, right):
     each.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -260,19 +271,19 @@ figure.savefig(figures / "transfer_directions.svg", metadata={"Date": None})
 # %% [markdown]
 # So it is: seen through features trained on 0-4, the new digits differ in three or four directions, where the pixels
 # have twenty; and a network that has learned nothing prepares them better than one that has learned the wrong thing.
-# The large networks from which transfer became famous were trained on a thousand classes, for which many different
-# features are needed, and their pixels by themselves are of little use. Neither is so here.
+# The large networks from which transfer became famous were trained on photographs of a thousand classes (ImageNet):
+# these need many different features, and the pixels by themselves are of little use. Neither is so here.
 #
 # ## 4. Where it helps
 #
 # Then take a source with all ten digits, and as target the same ten digits as another camera might show them: with
 # noise, with three in ten pixels erased, inverted (black for white), one pixel further right (what leaves on the right
 # comes in on the left), mirrored, or turned by 90 degrees. There are five samples of each digit to learn from. Since
-# the classes are the same, the head can be **kept** as well, or be new.
+# the classes are the same, the head can be kept as well, or be replaced by a new one.
 #
-# All six are shown, whether transfer helps or not. (Three more were tried, and say the same: with stronger noise it
-# helps, with a shift to the right and down it does not, nor from the digits 0-7 to 8 and 9.) In each panel the dashed
-# line is the better one of the two that need no source: from scratch, and pixels alone.
+# In each panel the dashed line is the better one of the two ways that need no source: from scratch, and pixels alone.
+# Bars above it say that transfer helps. The dotted line is the source **as it is**: its answers to the new pictures,
+# without a step of training on them.
 #
 # ![Right answers for six targets and four ways of transfer](../docs/transfer_six_targets.svg)
 
@@ -291,20 +302,20 @@ alterations = {
     "turned": lambda x, random: np.rot90(grid(x), axes=(1, 2)).reshape(x.shape),
 }
 if not full:
-    alterations = {name: alterations[name] for name in ("noise", "inverted")}
+    alterations = {"inverted": alterations["inverted"]}
 contenders = [
     *(("frozen", False), ("fine-tuned", False), ("frozen", True), ("fine-tuned", True)),
     *(("from scratch", False), ("pixels alone", False)),
 ]
 results = {(name, *contender): [] for name in alterations for contender in contenders}
 untouched, shown = {name: [] for name in alterations}, {}
-for repeat in tqdm(range(repeats), desc="six targets"):
+for repeat in tqdm(range(repeats), desc="altered digits", leave=False):
     random = np.random.default_rng(repeat)
     first, second = np.array_split(random.permutation(len(labels)), 2)
     base = network(10, seed=repeat)
-    train(base, pixels[first], labels[first], long)
+    train(base, pixels[first], labels[first], source_epochs)
     y = labels[second]
-    rows = pick(y, 5, random)
+    rows = pick(y, altered, random)
     others = np.setdiff1d(np.arange(len(y)), rows)
     for name, alter in alterations.items():
         x = alter(pixels[second], random)
@@ -312,11 +323,11 @@ for repeat in tqdm(range(repeats), desc="six targets"):
         untouched[name].append(accuracy(base, (x[others], y[others])))
         for way, keep_head in contenders:
             model = prepared(way, base, 10, seed=100 + repeat, keep_head=keep_head)
-            train(model, x[rows], y[rows], short)
+            train(model, x[rows], y[rows], target_epochs)
             results[name, way, keep_head].append(accuracy(model, (x[others], y[others])))
 share = {key: float(np.mean(values)) for key, values in results.items()}
 
-print(f"\n4. All ten digits, altered; five samples of each; right answers, mean of {repeats} repetitions")
+print(f"\n4. All ten digits, altered; samples of each: {altered}; right answers, mean of repetitions: {repeats}")
 widths = (8, 9, 6, 10, 6, 7, 6)
 for heads in (
     ("source", "new head:", "", "head kept:", "", "from", "pixels"),
@@ -332,7 +343,7 @@ if full:
         assert share[name, "fine-tuned", True] > without[name] + 0.04, name
         assert share[name, "fine-tuned", True] > share[name, "fine-tuned", False] + 0.02, name
         assert abs(np.mean(untouched[name]) - share[name, "fine-tuned", True]) < 0.06, name
-    assert share["inverted", "fine-tuned", False] > without["inverted"] + 0.015
+    assert share["inverted", "fine-tuned", False] > without["inverted"]
     assert np.mean(untouched["inverted"]) < 0.1
     assert share["inverted", "frozen", False] > share["inverted", "pixels alone", False] - 0.04
     assert share["inverted", "fine-tuned", True] < share["inverted", "fine-tuned", False] - 0.15
@@ -340,31 +351,32 @@ if full:
         assert max(share[name, *contender] for contender in contenders[:4]) < without[name], name
 
 figure, axes = plt.subplots(
-    2, len(alterations), figsize=(11, 4.8), layout="constrained", height_ratios=[1, 3], sharey="row", squeeze=False
+    2, len(alterations), figsize=(10, 4.6), layout="constrained", height_ratios=[1, 2.6], sharey="row", squeeze=False
 )
-names = ["frozen, new head", "tuned, new head", "frozen, head kept", "tuned, head kept"]
 for (picture, ax), name in zip(axes.T, alterations, strict=True):
     picture.imshow(shown[name].reshape(side, side), cmap="gray_r")
     picture.set(title=name)
     picture.set_axis_off()
-    heights = [share[name, *contender] for contender in contenders[:4]]
-    ax.bar(range(4), heights, color=(BLUE, GREEN, BLUE, GREEN), alpha=0.85)
-    ax.axhline(without[name], color=ORANGE, linestyle="--", linewidth=2)
-    ax.set_xticks(range(4), names, rotation=90)
+    for way, offset, colour in (("frozen", -0.2, BLUE), ("fine-tuned", 0.2, GREEN)):
+        heights = [share[name, way, keep_head] for keep_head in (False, True)]
+        ax.bar([offset, 1 + offset], heights, 0.38, color=colour, label=way)
+    ax.axhline(without[name], color=ORANGE, linestyle="--", linewidth=2, label="the better one without a source")
+    ax.axhline(np.mean(untouched[name]), color="black", linestyle=":", linewidth=1.5, label="the source as it is")
+    ax.set_xticks([0, 1], ["new\nhead", "head\nkept"])
     ax.grid(visible=False, axis="x")
     ax.set_ylim(0, 1)
-axes[1, 0].set_ylabel("right answers")
+axes[1, 0].set_ylabel("right answers on unseen digits")
 axes[1, 0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 figure.savefig(figures / "transfer_six_targets.svg", metadata={"Date": None})
 
 # %% [markdown]
 # - With **noise** and with **erased** pixels transfer helps, and clearly: what the source has learned is still true,
-#   head included. So true that the source as it is, without a single step on the new task, does about as well as after
-#   fine-tuning: fifty bad samples have little to add to nine hundred good ones. From scratch, bad and few samples are a
-#   poor start.
-# - **Inverted**, it helps as well, but only with a new head. The source as it is gives hardly a right answer, fewer
-#   than guessing would; yet its features, frozen, still tell the digits apart as well as the pixels do, and fine-tuned
-#   better than those. The old head is not ignorant but wrong, and fine-tuning does not turn it round in time.
+#   head included. So true that the source as it is does about as well as after fine-tuning: fifty bad samples have
+#   little to add to nine hundred good ones. From scratch, few and bad samples are a poor start.
+# - **Inverted**, it helps a little, but only with a new head. The source as it is gives hardly a right answer, fewer
+#   than guessing would; yet its features, frozen, still tell the digits apart about as well as the pixels do, and
+#   fine-tuned a little better. The old head is not ignorant but wrong, and fine-tuning does not turn it round in time.
 # - **Shifted**, **mirrored**, **turned**: no way of transfer comes up to the better of the two without a source. Each
 #   weight of such a network belongs to one pixel. Move the pixels, and what it knows is about places that are no longer
 #   there. (Convolutional layers look for the same feature everywhere, and should be less put out by a shift.)
@@ -381,4 +393,5 @@ for name in ("transfer_five_to_nine.svg", "transfer_directions.svg", "transfer_s
 # %% [markdown]
 # **Try:** freeze only the first layer, `model[:2].freeze()`, in section 2: early layers are said to be more general;
 # are they? Half as much noise in section 4, and twice as much: where is transfer worth most? A smaller learning rate
-# for fine-tuning: does what was learned survive better, and does it help the answers?
+# for fine-tuning: does what was learned survive better, and does it help the answers? Assertions hold for the settings
+# above; run your variants with `python -O`, which leaves them out.
