@@ -73,6 +73,7 @@ from nn.schedules import (
     SequentialLR,
     StepLR,
 )
+from nn.sweeps import Sweep, sweep
 from nn.training import DivergenceWarning, fit, predict
 from nn.weights import load_weights, save_weights
 
@@ -146,6 +147,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "StepLR",
+    "Sweep",
     "Tanh",
     "UpdateRatios",
     "Verdict",
@@ -186,6 +188,7 @@ __all__ = [
     "save",
     "save_weights",
     "sharpness",
+    "sweep",
 ]
 
 if not TYPE_CHECKING:  # which is to find names that do not exist

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -20,7 +20,7 @@ from nn.engine import Engine
 
 def compute(
     function: Callable[[Any], Any], tasks: Sequence[Any], executor: Executor | None = None, engine: Engine | None = None
-) -> Iterator[tuple[int, Any]]:
+) -> Generator[tuple[int, Any], None, None]:
     """`function(task)` for each task, as pairs (number of the task, result) in the order in which they are done.
 
     executor: whose workers compute; without one it is done here, one task after the other. A `ProcessPoolExecutor`
@@ -38,8 +38,13 @@ def compute(
     if executor is None:
         yield from _compute_here(function, dict(enumerate(tasks)))
         return
-    if isinstance(executor, ProcessPoolExecutor) and tasks:
-        check_pickles("compute", function=function, task=tasks[0])
+    if not isinstance(executor, Executor):
+        raise TypeError(
+            f"executor={executor!r:.80} is none; give a concurrent.futures.Executor, such as ProcessPoolExecutor(), "
+            "or Dask's client.get_executor()"
+        )
+    if tasks:
+        check_pickles("compute", executor, {"function": function, "task": tasks[0]})
     work = partial(_work, function, None if engine is None else engine.__name__)
     futures: dict[Future[Any], int] = {}
     lost: dict[int, Any] = {}
@@ -96,8 +101,10 @@ def _noting(number: int) -> Iterator[None]:
         raise
 
 
-def check_pickles(name: str, **things: Any) -> None:
-    """All that is to be sent to other processes can be."""
+def check_pickles(name: str, executor: Executor, things: Mapping[str, Any]) -> None:
+    """All that is to be sent to other processes can be. (Dask has means of its own, which send lambdas too.)"""
+    if not isinstance(executor, ProcessPoolExecutor):
+        return
     for word, thing in things.items():
         try:
             pickle.dumps(thing)
