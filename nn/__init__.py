@@ -74,6 +74,7 @@ from nn.schedules import (
     StepLR,
 )
 from nn.sweeps import Sweep, sweep
+from nn.trainability import BoxCount, TrainabilityMap, box_count, trainability_map
 from nn.training import DivergenceWarning, fit, predict
 from nn.weights import load_weights, save_weights
 
@@ -92,6 +93,7 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "BoxCount",
     "Callback",
     "Checkpoint",
     "ClipGradNorm",
@@ -149,11 +151,13 @@ __all__ = [
     "StepLR",
     "Sweep",
     "Tanh",
+    "TrainabilityMap",
     "UpdateRatios",
     "Verdict",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "bowl",
+    "box_count",
     "clip_grad_norm_",
     "clip_grad_value_",
     "cross_entropy",
@@ -189,6 +193,7 @@ __all__ = [
     "save_weights",
     "sharpness",
     "sweep",
+    "trainability_map",
 ]
 
 if not TYPE_CHECKING:  # which is to find names that do not exist

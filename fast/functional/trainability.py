@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from fast import threads
@@ -49,7 +48,7 @@ def train_two_layers(
     chosen = np.empty((0, 0), np.int64) if batches is None else np.ascontiguousarray(batches.data)
     columns, sums = np.ascontiguousarray(inputs.T), np.empty((len(pairs), 3))
     arguments = inputs, columns, targets, first, second, pairs, shifts, chosen, steps, _ACTIVATIONS[activation]
-    work = len(pairs) * steps * inputs.size * len(first) if numba.get_num_threads() > 1 else 0
+    work = len(pairs) * steps * inputs.size * len(first)
     threads.run_product((kernels.train, kernels.train_parallel), work, *arguments, LIMIT, LAST, sums)
     return Tensor(sums[:, 0].copy()), Tensor(sums[:, 1].copy()), Tensor(sums[:, 2].copy())
 
