@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from typing import Any
+from uuid import uuid4
 
 from nn.engine import Engine
 
@@ -45,7 +46,7 @@ def compute(
         )
     if tasks:
         check_pickles("compute", executor, {"function": function, "task": tasks[0]})
-    work = partial(_work, function, None if engine is None else engine.__name__)
+    work = partial(_work, function, None if engine is None else engine.__name__, uuid4().hex)
     futures: dict[Future[Any], int] = {}
     lost: dict[int, Any] = {}
     try:
@@ -85,8 +86,12 @@ def _submit(executor: Executor, work: Callable[[Any], Any], task: Any) -> Future
         return future
 
 
-def _work(function: Callable[[Any], Any], engine: str | None, task: Any) -> Any:
-    """What a worker does; modules do not pickle, so the engine is sent by its name."""
+def _work(function: Callable[[Any], Any], engine: str | None, call: str, task: Any) -> Any:
+    """What a worker does; modules do not pickle, so the engine is sent by its name.
+
+    call: tells the tasks of one call of `compute` from those of others. Dask takes equal tasks for one, and whoever
+        cancels one of them cancels the other.
+    """
     with nullcontext() if engine is None else import_module(engine).one_thread():
         return function(task)
 
