@@ -1,4 +1,14 @@
-"""Sweeps: the same network trained with each of several optimizers, learning rates and seeds."""
+"""Sweeps: the same network trained with each of several optimizers, learning rates and seeds.
+
+>>> import fast, nn
+>>> model = nn.MLP([2, 8, 1], "tanh", engine=fast, seed=0)
+>>> xor = [[0, 0], [0, 1], [1, 0], [1, 1]], [[-1], [1], [1], [-1]]
+>>> result = nn.sweep(model, xor, nn.mse_loss, learning_rates=[0.01, 0.1, 1e9], seeds=range(3), epochs=50)
+>>> result.losses.shape
+(1, 3, 3, 50)
+>>> (result.diverged_at >= 0).sum(axis=-1).tolist()  # how many seeds diverged
+[[0, 0, 3]]
+"""
 
 from __future__ import annotations
 
