@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fast import functional, memory
 from fast.creation import arange, eye, from_dlpack, full, linspace, ones, rand, randint, randn, zeros
+from fast.tape import Tape, TapeRun, compile
 from fast.tensors import Rule, Tensor, as_tensor, tensor
 from fast.threads import one_thread
 from micro import (
@@ -32,11 +33,14 @@ from micro import (
 
 __all__ = [
     "Rule",
+    "Tape",
+    "TapeRun",
     "Tensor",
     "arange",
     "as_tensor",
     "bool",
     "cat",
+    "compile",
     "default_dtype",
     "eye",
     "float32",

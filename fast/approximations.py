@@ -231,12 +231,17 @@ def gelu_slope32(x):
 
 
 def _by_type(single, double):
-    """A function for kernels: `single` where its argument is a float32, `double` where it is anything else."""
+    """A function for kernels: `single` where its argument is a float32, `double` where it is anything else.
+
+    The option "contract" stays with `single`: in float64 every step is rounded, as in the engine of scalars.
+    """
 
     def function(x):
         raise NotImplementedError("only for compiled code")
 
-    overload(function, jit_options=_OPTIONS)(lambda x: single if x == types.float32 else double)
+    overload(function, jit_options={"error_model": "numpy"})(
+        lambda x: (lambda x: single(x)) if x == types.float32 else double
+    )
     return function
 
 

@@ -7,7 +7,6 @@ that matrix without writing it down.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -346,9 +345,8 @@ def _elementwise_rule(op: Op) -> Rule:
         needed = [parent.requires_grad for parent in node.parents]
         return elementwise.backward(op, grad, arguments, node.data, needed)
 
-    words = {node.id for slope in op.slopes for node in ast.walk(ast.parse(slope)) if isinstance(node, ast.Name)}
     names = {**{name: place for place, name in enumerate(op.arguments)}, "y": -1}
-    return Rule(op.symbol, backward, tuple(place for name, place in names.items() if name in words))
+    return Rule(op.symbol, backward, tuple(place for name, place in names.items() if name in op.reads))
 
 
 _ELEMENTWISE = {op.name: _elementwise_rule(op) for op in OPS.values()}

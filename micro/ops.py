@@ -49,6 +49,12 @@ class Op:
         return _ARGUMENTS[len(self.slopes)]
 
     @cached_property
+    def reads(self) -> frozenset[str]:
+        """Which of the arguments and of `y` the slopes ask for."""
+        words = {node.id for slope in self.slopes for node in ast.walk(ast.parse(slope)) if isinstance(node, ast.Name)}
+        return frozenset(words & {*self.arguments, "y"})
+
+    @cached_property
     def evaluate(self) -> Callable[..., tuple[float, tuple[float, ...]]]:
         """The formulas as a function: arguments in, `(y, slopes)` out."""
         source = (
@@ -152,6 +158,9 @@ COPY = Op("copy", "copy", "x", ("1",), (_ANY,))
 
 #: The table: name to row.
 OPS: dict[str, Op] = {op.name: op for op in _ROWS}
+
+#: All that a graph may hold.
+OPERATIONS: tuple[Op, ...] = (*_ROWS, COPY)
 
 #: Questions with the answer yes or no. They have no slopes, so they are not rows, and no graph records them.
 COMPARISONS: dict[str, Callable] = {
