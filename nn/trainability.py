@@ -104,11 +104,18 @@ class TrainabilityMap:
         """Of each run, whether it did."""
         return self.values < 0
 
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What the two axes are."""
+        if CONDITIONS[self.condition].offset:
+            return "offset of the input weights", "learning rate"
+        return "learning rate of the input layer", "learning rate of the output layer"
+
     def boundary(self) -> np.ndarray:
         """(len(ys) - 1, len(xs) - 1): whether four neighbours, two by two, are not all of one kind."""
         kinds = self.converged
-        corners = np.stack([kinds[1:, 1:], kinds[:-1, 1:], kinds[1:, :-1], kinds[:-1, :-1]])
-        return corners.any(axis=0) & ~corners.all(axis=0)
+        count = sum(corner.astype(int) for corner in (kinds[1:, 1:], kinds[:-1, 1:], kinds[1:, :-1], kinds[:-1, :-1]))
+        return np.isin(count, (1, 2, 3))
 
     def dimension(self) -> BoxCount:
         """The dimension of the boundary, by box counting."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pictures import draw
 
+import fast
 import nn
 import viz
 
@@ -22,6 +23,7 @@ DRAWINGS = {
     "schedule_curves": lambda **ax: viz.schedule_curves({"a": [0.1, 0.2]}, **ax),
     "learning_rate_spread": lambda **ax: viz.learning_rate_spread({0.1: [1.0, 2.0]}, **ax),
     "loss_map": lambda **ax: viz.loss_map([[1.0, 2.0]], [0.1, 1.0], [1], **ax),
+    "trainability_map": lambda **ax: viz.trainability_map(nn.trainability_map("single", 2, steps=1, engine=fast), **ax),
     "loss_contour": lambda **ax: viz.loss_contour(*PLANE, **ax),
     "descent_paths": lambda **ax: viz.descent_paths(*PLANE, {"a": [[0.0, 0.0]]}, **ax),
     "decision_boundary": lambda **ax: viz.decision_boundary(lambda p: p[:, 0] - 0.5, *SAMPLES, resolution=5, **ax),

@@ -3,6 +3,7 @@
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -10,6 +11,7 @@ from safetensors.numpy import save_file
 import fast
 import micro
 import nn
+import viz
 from fast.kernels import trainability as kernels
 from nn import trainability
 
@@ -325,3 +327,25 @@ def test_a_map_tells_the_dimension_of_its_boundary():
     values = np.ones((33, 33))
     values[:, :16] = -1
     assert drawn(values).dimension().dimension == pytest.approx(1)
+
+
+@pytest.mark.usefixtures("closed_figures")
+def test_a_drawing_has_the_axes_of_the_map_and_a_frame_where_one_zooms_in():
+    there = nn.trainability_map("identity", 5, ((1e-2, 1e2), (2, 2.0004)), 3, engine=fast)
+    ax = viz.trainability_map(there, zoom=((0.1, 1), (2.0001, 2.0002)))
+    ax.figure.canvas.draw()
+    assert (ax.get_xscale(), ax.get_xlim(), ax.get_ylim()) == ("log", (1e-2, 1e2), (2, 2.0004))
+    np.testing.assert_array_equal(ax.collections[0].get_array(), there.equalised())
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["2", "2.0004"]
+    assert len(ax.get_xticks()) > 2
+    assert ax.get_ylabel() == "learning rate of the output layer"
+    assert ax.lines[0].get_xydata().min(axis=0).tolist() == [0.1, 2.0001]
+    offset = nn.trainability_map("offset", 2, steps=1, engine=fast)
+    assert viz.trainability_map(offset, ax=plt.figure().subplots()).get_xlabel() == "offset of the input weights"
+
+
+def test_drawings_of_something_else_are_refused():
+    with pytest.raises(TypeError, match="is no map"):
+        viz.trainability_map(np.zeros((3, 3)))
+    with pytest.raises(ValueError, match="zoom=3"):
+        viz.trainability_map(drawn([[1, 2], [3, 4]]), zoom=3)

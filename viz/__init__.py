@@ -17,7 +17,7 @@ from viz.plots.curves import (
 )
 from viz.plots.evaluation import confusion_matrix, early_stopping_curve
 from viz.plots.layers import layer_histograms, layer_quantiles, update_ratios
-from viz.plots.maps import loss_map
+from viz.plots.maps import loss_map, trainability_map
 from viz.plots.planes import descent_paths, loss_contour, loss_surface
 from viz.plots.spreads import learning_rate_spread
 from viz.plots.stability import edge_of_stability
@@ -54,6 +54,7 @@ __all__ = [
     "side_by_side",
     "steps",
     "trace",
+    "trainability_map",
     "training_loop",
     "update_ratios",
 ]

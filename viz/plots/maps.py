@@ -1,11 +1,13 @@
-"""Two-dimensional maps, with Matplotlib: what two settings do to the final loss."""
+"""Two-dimensional maps, with Matplotlib: what two settings do to a training."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nn import TrainabilityMap
 from viz.plots.canvas import axes_of, leave_room
 from viz.plots.inputs import array_of
 from viz.plots.scales import label_plainly, wide
@@ -104,3 +106,44 @@ def _legend(ax: Axes, good: np.ma.MaskedArray, across: np.ndarray, up: np.ndarra
         handles.append(Patch(facecolor="0.92", hatch="////", edgecolor="0.6", label="diverged"))
     below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.0}
     ax.legend(handles=handles, ncols=2, frameon=False, **below)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Trainability.
+
+
+def trainability_map(found: TrainabilityMap, *, zoom: Any = None, ax: Axes | None = None) -> Axes:
+    """Which learning rates train a network: blue where it learns, red where it does not, the darker the slower.
+
+    The colours of either kind are shared out evenly among its pixels, so that structure shows wherever there is some;
+    they do not compare between two maps. Both axes are logarithmic. Drawn as in the paper, see `nn.trainability`.
+
+    found: what `nn.trainability_map` has computed.
+    zoom: a window within, ((x from, x to), (y from, y to)), that is marked by a frame; none unless given.
+    """
+    if not isinstance(found, TrainabilityMap):
+        raise TypeError(f"trainability_map: {found!r:.80} is no map; give what nn.trainability_map returns")
+    if zoom is not None and np.shape(zoom) != (2, 2):
+        raise ValueError(f"trainability_map: zoom={zoom!r:.80}; give ((x from, x to), (y from, y to))")
+    ax = axes_of("trainability_map", ax)
+    leave_room(ax)
+    ax.grid(visible=False)
+    (left, right), (low, high) = found.window
+    ax.set(xscale="log", yscale="log", xlabel=found.labels[0], ylabel=found.labels[1])
+    across, up = np.geomspace(left, right, len(found.xs) + 1), np.geomspace(low, high, len(found.ys) + 1)
+    ax.pcolormesh(across, up, found.equalised(), cmap="Spectral", vmin=-1, vmax=1, rasterized=True)
+    ax.set(xlim=(left, right), ylim=(low, high))
+    _label_ends(ax.xaxis, left, right)
+    _label_ends(ax.yaxis, low, high)
+    if zoom is not None:
+        (x, x_end), (y, y_end) = zoom
+        ax.plot([x, x_end, x_end, x, x], [y, y, y_end, y_end, y], color="black", linewidth=1.5)
+    return ax
+
+
+def _label_ends(axis: Axis, low: float, high: float) -> None:
+    """Where an axis spans less than a factor of 100, write its two ends alone, with the digits that tell them apart."""
+    if high < 100 * low:
+        digits = max(3, 2 + math.ceil(-math.log10(high / low - 1)))
+        axis.set_ticks([low, high], labels=[f"{end:.{digits}g}" for end in (low, high)])
+        axis.set_ticks([], minor=True)
