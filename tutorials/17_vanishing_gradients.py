@@ -2,15 +2,16 @@
 # # Vanishing and exploding gradients
 #
 # In the four steps of training, backward brings the slope of the loss to every weight, from the last layer to the
-# first. On the way it is multiplied by a factor at each layer. In a deep network these are many factors, and so the
-# gradient that arrives at the first layer is either as good as nothing, it **vanishes**, or enormous, it **explodes**,
-# unless the factors are close to 1 on average. This lesson measures it in a network of thirty layers, and shows what
-# each of four remedies does: a better activation with better first weights, batch norm, residual connections, and
+# first. On the way it is multiplied by a factor at each layer. In a deep network these are many factors. Unless they
+# are close to 1 on average, the gradient either **vanishes**, so that as good as nothing of it arrives at the first
+# layer, or it **explodes** and arrives there enormous. This lesson measures it in a network of thirty layers, and shows
+# what each of four remedies does: a better activation with better first weights, batch norm, residual connections, and
 # clipping. Run it with `.venv/bin/python tutorials/17_vanishing_gradients.py`, or cell by cell; `--engine micro` runs
-# the same in plain Python, on a smaller network.
+# the same in plain Python, on a smaller network, too briefly for most of the results claimed here.
 
 # %%
 import argparse
+import itertools
 import math
 import time
 import warnings
@@ -73,7 +74,7 @@ for name, (activation, weight) in chains.items():
         answer = activation(answer * weight)
     answer.backward()
     reached[name] = x.grad
-    print(f"   {name:18}  {x.grad:43.2g}")
+    print(f"   {name:18}  {x.grad:43.3g}")
 assert 0 < reached["sigmoid, weights 1"] < 0.25**30
 assert 1e-3 < reached["tanh, weights 1"] < 0.1
 assert reached["ReLU, weights 1"] == 1.0
@@ -89,17 +90,18 @@ assert math.isclose(reached["ReLU, weights 1.25"], 1.25**30)
 # - **tanh and Xavier's weights** (lessons 9 and 10): an activation with a slope of 1 in the middle, and weights of the
 #   size that keeps the size of the signals. The factors themselves become close to 1.
 # - **Batch norm** (Ioffe and Szegedy 2015): between the sums and the activation, `nn.BatchNorm1d` subtracts from each
-#   neuron's sums their mean over the batch and divides by their standard deviation. So they lie where the activation
-#   has its slope; and where small weights have made them small, the division makes them large again, the gradient
-#   likewise.
+#   neuron's sums their mean over the batch and divides by their standard deviation (a learned factor and a learned
+#   shift come after it, at first 1 and 0). So the sums lie where the activation has its slope; and where small weights
+#   have made them small, the division makes them large again, the gradient likewise.
 # - **Residual connections** (He et al. 2016): each layer computes what is to be **added** to what came in, y = x +
 #   f(x), by `nn.Residual`. The slope is then 1 + the slope of f. Even if that of f is next to nothing, the 1 lets the
 #   gradient pass.
 #
 # The last one has all three. Drawn is, for each layer, the root mean square of the gradients of its weights, for all
 # training digits, before the first step. In the plain network it falls by a factor of about seven at every layer, until
-# nothing is left for the first layers. No learning rate helps: one that would move the first layer would tear the last
-# one to pieces.
+# nothing is left for the first layers. The seven can be foretold: the slope of the sigmoid is 1/4 at most, and weights
+# drawn from -1/√n to 1/√n, as those of `nn.Linear` with n inputs are, shorten a gradient by √3 on average; 4√3 is 6.9.
+# No learning rate helps: one that would move the first layer would tear the last one to pieces.
 #
 # ![The size of the gradients of the weights in each of thirty layers](../docs/gradient_by_layer.svg)
 
@@ -109,7 +111,7 @@ x_train, x_test, y_train, y_test = train_test_split(images, digits, test_size=0.
 scaler = StandardScaler().fit(x_train)
 x_train, x_test = scaler.transform(x_train), scaler.transform(x_test)
 if not full:
-    x_train, y_train, x_test, y_test = x_train[:32], y_train[:32], x_test[:32], y_test[:32]
+    x_train, y_train, x_test, y_test = x_train[:24], y_train[:24], x_test[:24], y_test[:24]
 depth, width = (30, 32) if full else (30, 3)
 
 
@@ -150,10 +152,11 @@ print(f"   {'':15}  {'layer 1':>9}  {'layer 10':>9}  {'layer 20':>9}  {'layer 30
 for name, size in sizes.items():
     shown = "  ".join(f"{size[layer - 1]:9.1e}" for layer in (1, 10, 20, 30))
     print(f"   {name:15}  {shown}  {size[0] / size[-1]:18.1e}")
+fall = (sizes["plain: sigmoid"][-1] / sizes["plain: sigmoid"][1]) ** (1 / 28)  # the first has other inputs
+print(f"   plain: from layer to layer smaller by a factor of {fall:.1f}; foretold were {4 * math.sqrt(3):.1f}")
 assert sizes["plain: sigmoid"][0] < 1e-12 * sizes["plain: sigmoid"][-1]
 if full:
-    falls = (sizes["plain: sigmoid"][-1] / sizes["plain: sigmoid"][1]) ** (1 / 28)
-    assert 4 < falls < 9
+    assert 6 < fall < 8
     for name in ("tanh and Xavier", "batch norm", "all three"):
         assert 1 / 20 < sizes[name][0] / sizes[name][-1] < 20
     assert sizes["residual"][0] / sizes["residual"][-1] > 1 / 200
@@ -170,57 +173,74 @@ ax.legend(loc="lower right")
 ax.figure.savefig(figures / "gradient_by_layer.svg", metadata={"Date": None})
 
 # %% [markdown]
-# Not only the mean vanishes, every gradient does: here is how they are spread in each fifth layer, over common axes.
+# Not only the mean of the squares vanishes, every single gradient does. Here is how they are spread in some of the
+# layers, over common axes. In the plain network, the largest gradient of each layer drawn is smaller than nearly all in
+# the next one; with a remedy they stay about where they are. (The exact zeros of layer 1 belong to the few pixels that
+# are the same in all training images.)
 #
 # ![The spread of the gradients in some of the layers, plain and with each remedy](../docs/gradient_spread.png)
 
 # %%
 some = [f"layer {number}" for number in (1, 5, 10, 15, 20, 25, 30)]
-figure, axes = plt.subplots(1, 4, figsize=(13, 3.6), layout="constrained")
-for ax, name in zip(axes, list(kinds)[:4], strict=True):
-    viz.layer_histograms({layer: gradients[name][layer] for layer in some}, ax=ax, bins=40, magnitude=True)
-    ax.set(title=name, xlabel="size of the gradient", xlim=(1e-29, 10))
-    ax.xaxis.set_major_locator(matplotlib.ticker.LogLocator(numticks=5))
+plain = [np.abs(gradients["plain: sigmoid"][layer]) for layer in some]
+assert all(np.max(here) < np.quantile(above, 0.1) for here, above in itertools.pairwise(plain))
+blank = (x_train == x_train[0]).all(axis=0)  # pixels, which are the inputs of layer 1
+if full:
+    assert all(((layers["layer 1"] == 0) == blank).all() for layers in list(gradients.values())[1:])
+
+figure, axes = plt.subplots(2, 2, figsize=(10, 6.4), layout="constrained")
+for ax, name in zip(axes.flat, list(kinds)[:4], strict=True):
+    viz.layer_histograms({layer: gradients[name][layer] for layer in some}, ax=ax, bins=60, magnitude=True)
+    ax.set(title=name, xlabel="size of the gradient", xlim=(1e-31, 10))
+    ax.xaxis.set_major_locator(matplotlib.ticker.FixedLocator([1e-30, 1e-20, 1e-10, 1]))
     ax.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    if ax is not axes[0]:
-        ax.set_yticklabels([])
 figure.savefig(figures / "gradient_spread.png", dpi=90)
 
 # %% [markdown]
 # ## 3. Does it train?
 #
 # A gradient of a good size is a precondition, no more. So all five are trained, in the same way, and with two seeds
-# each.
-#
-# The learning rate falls along a cosine (lesson 6), so that what is measured at the end is not the luck of the last
-# step.
+# each. The learning rate falls along a cosine (lesson 12), so that what is measured at the end is not the luck of the
+# last step.
 #
 # The plain network stays where guessing is: log(10) = 2.30. Each of the three remedies alone makes it learn, and all
-# three together learn far faster. Even so they do no more than one hidden layer did in lesson 9: depth is no end in
-# itself, and these small images do not need it. (Why the residual network begins far above 2.30: each layer adds
-# something, so its answers grow with depth, and at first it is sure and wrong.)
+# three together learn far faster. Even so they do no better than the last row of the table, a network with a single
+# hidden layer at a rate that suits it: depth is no end in itself, and these small images do not need it.
+#
+# Two riddles. The residual network begins far above 2.30, as each layer adds something: its answers grow with depth,
+# and at first it is sure and wrong. And batch norm alone has a higher loss than tanh and Xavier's weights, and yet more
+# right answers: it is right more often, but less sure. A loss is no accuracy (lesson 15).
 #
 # ![The loss over epochs of five networks with thirty layers](../docs/deep_training.svg)
 
 # %%
-epochs, seeds, lr = (12, (0, 1), 0.05) if full else (2, (0,), 0.05)
-runs = {}
-for name, seed in tqdm([(name, seed) for name in kinds for seed in seeds], desc="trainings", unit="run"):
-    model = network(**kinds[name], seed=seed)
+epochs, seeds, batch, lr = (12, (0, 1), 32, 0.05) if full else (2, (0,), 8, 0.05)
+
+
+def learn(model, seed, lr):
+    """The losses of the epochs, and the share of right answers to the test digits."""
     optimizer = nn.SGD(model.parameters(), lr=lr)
     settle = nn.Schedule(nn.CosineAnnealingLR(optimizer, epochs))
-    history = nn.fit(model, (x_train, y_train), nn.cross_entropy, optimizer, epochs, 32, callbacks=[settle], seed=seed)
-    right = float((nn.predict_classes(model, x_test) == y_test).mean())
-    runs.setdefault(name, []).append((history.loss, right))
+    data = x_train, y_train
+    history = nn.fit(model, data, nn.cross_entropy, optimizer, epochs, batch, callbacks=[settle], seed=seed)
+    return history.loss, float((nn.predict_classes(model, x_test) == y_test).mean())
+
+
+def lowest_to_highest(numbers, form):
+    low, high = format(min(numbers), form), format(max(numbers), form)
+    return low if low == high else f"{low} to {high}"
+
+
+runs = {}
+for name, seed in tqdm([(name, seed) for name in kinds for seed in seeds], desc="trainings", unit="run"):
+    runs.setdefault(name, []).append(learn(network(**kinds[name], seed=seed), seed, lr))
+shallow = [learn(nn.MLP([64, width, 10], "tanh", engine=engine, seed=seed), seed, lr=0.3) for seed in seeds]
 print(f"\n3. Trained for {epochs} epochs with lr {lr}, seeds {', '.join(map(str, seeds))}")
-print(f"   {'':15}  {'loss, epoch 1':>14}  {f'loss, epoch {epochs}':>16}  {'right on test digits':>20}")
-for name, results in runs.items():
+print(f"   {'':17}  {'loss, epoch 1':>14}  {f'loss, epoch {epochs}':>16}  {'right on test digits':>20}")
+for name, results in {**runs, "one layer, lr 0.3": shallow}.items():
     first, last = [loss[0] for loss, _ in results], [loss[-1] for loss, _ in results]
-    scores = [right for _, right in results]
-    print(
-        f"   {name:15}  {f'{min(first):.3g} to {max(first):.3g}':>14}  {f'{min(last):.3g} to {max(last):.3g}':>16}"
-        f"  {f'{min(scores):.1%} to {max(scores):.1%}':>20}"
-    )
+    cells = lowest_to_highest(first, ".3g"), lowest_to_highest(last, ".3g")
+    print(f"   {name:17}  {cells[0]:>14}  {cells[1]:>16}  {lowest_to_highest([r for _, r in results], '.1%'):>20}")
 if full:
     for name, results in runs.items():
         for loss, right in results:
@@ -229,13 +249,18 @@ if full:
                 assert right < 0.2
             else:
                 assert loss[-1] < 1.4
-                assert right > 0.5
+                assert right > 0.4
+    assert min(loss[0] for loss, _ in runs["residual"]) > 10
+    assert min(loss[-1] for loss, _ in runs["batch norm"]) > max(loss[-1] for loss, _ in runs["tanh and Xavier"])
+    assert min(right for _, right in runs["batch norm"]) > max(right for _, right in runs["tanh and Xavier"])
+    assert min(right for _, right in shallow) > max(right for _, right in runs["all three"])
     assert min(right for _, right in runs["all three"]) > 0.93
     alone = [loss[-1] for name in list(kinds)[1:4] for loss, _ in runs[name]]
     assert max(loss[-1] for loss, _ in runs["all three"]) < min(alone) / 3
 
 _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 ax.axhline(math.log(10), color="#9ca3af", linewidth=1)
+ax.text(epochs, 0.93 * math.log(10), "guessing", color="#4b5563", ha="right", va="top")
 for name, results in runs.items():
     for number, (loss, _) in enumerate(results):
         colour, marker = looks[name]
@@ -250,25 +275,27 @@ ax.figure.savefig(figures / "deep_training.svg", metadata={"Date": None})
 #
 # A recurrent network reads a sequence, one step after another, and carries its state along: h = relu(W h + U x + b).
 # Here it reads a digit two pixels at a time, in 32 steps, and answers after the last. To the gradient that is a network
-# with 32 layers, and what is more, all with **the same** matrix W. If W stretches the gradient, it does so 32 times. On
-# the left in the figure, W begins as the identity matrix times 0.8, 1 or 1.25: that is how the gradient gets from the
-# last state back to the first.
+# with 32 layers, and what is more, all with **the same** matrix W. If W stretches the gradient, it does so at each of
+# the 31 steps from the last state back to the first. On the left in the figure: what becomes of it on this way, where W
+# begins as the identity matrix times 0.8, 1 or 1.25.
 #
-# Even if W begins well (times 1; Le, Jaitly and Hinton 2015), training changes it, and soon one step has a gradient of
-# 100,000 or more, here, for two of three seeds, the second of all. The update goes along with that, and the weights
-# land anywhere. A single such step can undo everything, and leave a network that hardly learns any more. (Small
-# gradients after it are no sign of health.)
+# Even if W begins well (times 1; Le, Jaitly and Hinton 2015), training changes it, and soon one step has a gradient
+# with a norm of tens of thousands or more, a hundred times as large as any that is seen at a tenth of the rate. Here,
+# for two of three seeds, it is the second step of all. The update goes along with that, and the weights land anywhere.
+# A single such step can undo everything, and leave a network that hardly learns any more. (Small gradients after it are
+# no sign of health.)
 #
 # **Clipping** (Pascanu, Mikolov and Bengio 2013) looks at the norm of the whole gradient, its length as one long
 # vector, and shortens it to at most 1, say, where it is longer: the direction stays, the step cannot become any longer.
 # It stands between backward and update; in `nn.fit` it is the callback `nn.ClipGradNorm(1.0)`.
 #
 # At a rate of 0.03 the network learns with clipping, and without it hardly, or not at all. Is it a matter of the rate?
-# At a tenth of it nothing explodes, and clipping is no gain; but then it learns more slowly than with clipping at the
-# full rate. Nor is clipping the only way: Adam divides each gradient by its usual size, which limits the steps as well,
-# and does no worse without clipping. (None of them reads more than about half of the digits right after 25 epochs: 32
-# steps are a long way for so simple a memory. Clipping does nothing against gradients that vanish; for sequences, LSTM
-# is the answer to that.)
+# At a tenth of it nothing explodes, and clipping is no gain; but on average over these seeds it does not get as far
+# then as with clipping at the full rate (with others the two can be close). Nor is clipping the only way: Adam divides
+# each gradient by its usual size, which limits the steps as well; without any clipping it does no worse than SGD with
+# it. (None of them reads more than about half of the digits right after 20 epochs: 32 steps are a long way for so
+# simple a memory. Clipping does nothing against gradients that vanish; for sequences, LSTM is the answer to that,
+# lesson 14.)
 #
 # ![Gradients through time, their norm in training, and the loss with and without clipping](../docs/clipping.svg)
 
@@ -304,8 +331,8 @@ print(f"\n4. Digits, {64 // steps} pixels at a time, {steps} steps: gradient at 
 for scale, gradient in through_time.items():
     ratio, power = gradient[0] / gradient[-1], scale ** (steps - 1)
     print(f"   W = {scale:4g} × identity  {ratio:9.2g}    ({scale:g} to the power of {steps - 1} is {power:.2g})")
-assert through_time[0.8][0] < 0.05 * through_time[0.8][-1]
-assert through_time[1.25][0] > 5 * through_time[1.25][-1]
+for scale, gradient in through_time.items():
+    assert 1 / 3 < gradient[0] / gradient[-1] / scale ** (steps - 1) < 3
 
 methods = {
     "lr 0.03": (nn.SGD, 0.03, math.inf),
@@ -314,7 +341,7 @@ methods = {
     "lr 0.003, clipped": (nn.SGD, 0.003, 1.0),
     "Adam, lr 0.001": (nn.Adam, 0.001, math.inf),
 }
-epochs, seeds = (25, (0, 1, 2)) if full else (2, (0,))
+epochs, seeds, batch = (20, (0, 1, 2), 32) if full else (2, (0,), 8)
 read = {}
 for name, seed in tqdm([(name, seed) for name in methods for seed in seeds], desc="trainings", unit="run"):
     method, lr, limit = methods[name]
@@ -326,25 +353,23 @@ for name, seed in tqdm([(name, seed) for name in methods for seed in seeds], des
     data = sequences, y_train
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nn.DivergenceWarning)  # here explosions are what we came to see
-        history = nn.fit(model, data, nn.cross_entropy, optimizer, epochs, 32, callbacks=[clip], seed=seed)
+        history = nn.fit(model, data, nn.cross_entropy, optimizer, epochs, batch, callbacks=[clip], seed=seed)
     diverged = history.diverged_at is not None
     right = 0.0 if diverged else float((nn.predict_classes(model, test_sequences) == y_test).mean())
     read.setdefault(name, []).append((history, np.array(clip.norms), right))
 print(f"   Trained for {epochs} epochs, seeds {', '.join(map(str, seeds))}")
 print(f"   {'':17}  {'largest norm':>18}  {'last loss':>14}  {'right on test digits':>20}")
 for name, results in read.items():
-    norms = [np.nanmax(norm) for _, norm, _ in results]
-    losses = [history.loss[-1] for history, _, _ in results]
-    scores = [right for _, _, right in results]
-    print(
-        f"   {name:17}  {f'{min(norms):.2g} to {max(norms):.2g}':>18}"
-        f"  {f'{min(losses):.3g} to {max(losses):.3g}':>14}  {f'{min(scores):.1%} to {max(scores):.1%}':>20}"
-    )
+    norms = lowest_to_highest([np.nanmax(norm) for _, norm, _ in results], ".2g")
+    losses = lowest_to_highest([history.loss[-1] for history, _, _ in results], ".3g")
+    scores = lowest_to_highest([right for _, _, right in results], ".1%")
+    print(f"   {name:17}  {norms:>18}  {losses:>14}  {scores:>20}")
 
 if full:
     mean_loss = {name: np.mean([history.loss[-1] for history, _, _ in results]) for name, results in read.items()}
     mean_right = {name: np.mean([right for _, _, right in results]) for name, results in read.items()}
-    assert all(np.nanmax(norms) > 1e4 for _, norms, _ in read["lr 0.03"])
+    explosions = [np.nanmax(norms) for _, norms, _ in read["lr 0.03"]]
+    assert min(explosions) > max(1e4, 100 * max(norms.max() for _, norms, _ in read["lr 0.003"]))
     assert sum(norms[1] > 1e4 for _, norms, _ in read["lr 0.03"]) == 2
     assert all(norms.max() < 1e3 for name in read if name != "lr 0.03" for _, norms, _ in read[name])
     assert mean_right["lr 0.03, clipped"] > mean_right["lr 0.03"] + 0.1
@@ -371,8 +396,8 @@ axes[1].set(
 axes[2].set(
     xlabel="epoch", ylabel="mean loss of the epoch", title="All seeds (what is above 4 is cut off)", ylim=(1, 4)
 )
-for ax in axes[1:]:
-    ax.legend(loc="upper right")
+axes[1].legend(loc="upper right")
+axes[2].legend(loc="lower left")
 figure.savefig(figures / "clipping.svg", metadata={"Date": None})
 
 # %%
@@ -381,6 +406,7 @@ for name in ("gradient_by_layer.svg", "gradient_spread.png", "deep_training.svg"
     print(f"   {figures / name}")
 
 # %% [markdown]
-# **Try:** ReLU and He's weights in section 2: how large are the gradients, and how does it train? Batch norm with ReLU
-# in all thirty layers: do its gradients keep their size, or does something else happen? A limit of 100 in section 4, or
-# `nn.ClipGradValue(0.1)`: how much of the gain remains?
+# **Try:** ReLU and He's weights in section 2 (`nn.init.kaiming_normal_`): how large are the gradients, and how does it
+# train? Batch norm with ReLU in all thirty layers: do its gradients keep their size, or does something else happen? A
+# limit of 100 in section 4, or `nn.ClipGradValue(0.1)`: how much of the gain remains? Run your variants with
+# `python -O`, which skips the assertions: they state what holds for the numbers above.
