@@ -34,9 +34,7 @@ full_size = engine is fast  # what is claimed of trainings holds at full size al
 figures.mkdir(parents=True, exist_ok=True)
 style = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}
 matplotlib.rcParams.update(style | {"legend.frameon": False, "svg.hashsalt": "twograd"})  # same picture, same file
-numba.set_num_threads(
-    1
-)  # these images are small; and where cores are shared, threads that wait for each other are slow
+numba.set_num_threads(1)  # so little work for each call is not worth waiting for a second core that may be busy
 started = time.perf_counter()
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6b7280"
 
@@ -49,9 +47,10 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6b7280"
 # on: the **feature map**. Where the image is even, left and right cancel, and the answer is 0. At the border between
 # dark and bright it is 3: this filter asks "does it get brighter here, from left to right?".
 #
-# That is all. (Mathematicians call this a cross-correlation, and turn the filter upside down first for what they call a
-# convolution. Since the numbers are learned, it makes no difference.) A 3 × 3 window fits 3 × 4 times into 5 × 6
-# pixels; a frame of zeros around the image, **padding**, keeps the size.
+# That is all. (Mathematicians call this a cross-correlation, and first turn the filter by 180 degrees for what they
+# call a convolution. Since the numbers are learned, it makes no difference.) A 3 × 3 window fits 3 × 4 times into 5 × 6
+# pixels; a frame of zeros around the image, one pixel wide, keeps the size: **padding**. In the picture the first two
+# places of the window are framed, and the answers that it gives there.
 #
 # On `micro` every answer is a Value with its history, nine products. So the four steps of training work as ever:
 # the slope of the loss for one number of the filter is a sum over all places where it was used. That is what **shared
@@ -106,7 +105,7 @@ def show(ax, numbers, title, colours="gray", low=None, high=None):
     ax.set_axis_off()
 
 
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained", width_ratios=[6, 3, 4])
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.7), layout="constrained", width_ratios=[6, 3, 4])
 show(axes[0], image, "image, 5 × 6", low=-0.3, high=1.2)
 show(axes[1], window, "filter, 3 × 3", "RdBu", -1.5, 1.5)
 show(axes[2], map_by_hand, "feature map, 3 × 4", "viridis", 0, 3)
@@ -188,9 +187,10 @@ assert dense_count == 167_040
 # is the same; the work is not: the CNN uses each of its weights at many places. Then the test images are moved by one
 # and by two pixels, up, down, left, right, which neither network has seen in training.
 #
-# What you should see: at their place both read well, the CNN somewhat better. Moved by one pixel, the MLP loses half,
-# the CNN a third. So it does better, but it is **not** immune, as is sometimes said: the filters move along, but the
-# dense layer at its end has learned where the answers are, and two pools by two leave a rest of *where*.
+# What you should see: at their place both read well, the CNN somewhat better. Moved by one pixel, the MLP loses half of
+# its right answers, the CNN a third. So it does better, but it is **not** immune to being moved, though that is
+# sometimes said: the feature maps move along, but the dense layer at the end has learned where in them the answers are,
+# and pooling twice has not removed all of the *where*.
 
 # %%
 x_train, x_test, y_train, y_test = train_test_split(framed, digits, train_size=1000, random_state=0, stratify=digits)
@@ -233,10 +233,10 @@ def right(model, x):
     return nn.evaluate(model, (x, y_test), "accuracy")["accuracy"]
 
 
-def right_when_moved(model, pixels, arrange=lambda x: x):
-    """The mean share of right answers to images moved up, down, left, right."""
-    steps = {(pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)}
-    return np.mean([right(model, arrange(np.roll(x_test, step, axis=(2, 3)))) for step in steps])
+def right_when_moved(model, by, arrange=lambda x: x):
+    """The mean share of right answers to images moved down, up, right, left."""
+    moves = {(by, 0), (-by, 0), (0, by), (0, -by)}  # by 0, all the same
+    return np.mean([right(model, arrange(np.roll(x_test, move, axis=(2, 3)))) for move in moves])
 
 
 print(f"\n4. Digits: {count(cnn(0)):,} parameters in the CNN, {count(mlp(0)):,} in the MLP; right answers")
@@ -251,7 +251,7 @@ def compare(title, x, augment=None, arrange=lambda x: x, epochs=epochs):
     kept = {}
     for name, make_model in networks.items():
         models = [train(make_model, x, seed, augment, epochs) for seed in seeds]
-        found = [[right_when_moved(model, pixels, arrange) for pixels in (0, 1, 2)] for model in models]
+        found = [[right_when_moved(model, by, arrange) for by in (0, 1, 2)] for model in models]
         shares[name, title] = row = np.mean(found, axis=0)
         print(f"   {name}, {title:26}  {row[0]:12.1%}  {row[1]:10.1%}  {row[2]:5.0%}")
         kept[name] = models[0]
@@ -260,23 +260,26 @@ def compare(title, x, augment=None, arrange=lambda x: x, epochs=epochs):
 
 trained = compare("trained in place", x_train)
 if full_size:
-    assert min(shares["CNN", "trained in place"][0], shares["MLP", "trained in place"][0]) > 0.93
-    assert shares["CNN", "trained in place"][1] > shares["MLP", "trained in place"][1] + 0.08
-    assert shares["CNN", "trained in place"][1] < 0.8
+    in_place, lost = {}, {}
+    for name in networks:
+        in_place[name], moved, _ = shares[name, "trained in place"]
+        lost[name] = 1 - moved / in_place[name]
+    assert in_place["CNN"] > in_place["MLP"] > 0.93
+    assert 0.25 < lost["CNN"] < 0.42 < 0.45 < lost["MLP"] < 0.6
 
 # %% [markdown]
 # ## 5. Where the advantage comes from
 #
 # Two tests. First, all pixels are shuffled, in the same way in each image, for training and test. To the MLP nothing
-# has changed: it never knew which pixels are neighbours, and learns as well. The CNN loses what was its advantage on
-# the moved images, and more: its windows now see pixels that have nothing to do with each other. A convolution is a bet
-# that neighbours belong together and that the same things occur at different places. It wins where this is true.
-# (The images are moved before they are shuffled.)
+# has changed: it never knew which pixels are neighbours, and learns as well. The CNN, whose windows now see pixels that
+# have nothing to do with each other, still learns to read images at their place. But on the moved images it loses all
+# of its advantage, and more. (The images are moved before they are shuffled.) A convolution is a bet that neighbours
+# belong together and that the same things occur at different places. It wins where this is true.
 #
 # Second, both are trained on images that are moved at random by up to two pixels in each direction, anew in each epoch
-# (**augmentation**, `nn.data.Shift`), for twice as many epochs. Now both have seen moved digits. The CNN learns to read
-# them nearly as well as digits at their place; the MLP has to learn each digit at each place separately, and with 17
-# neurons and these epochs it does not get there.
+# (**augmentation**, `nn.data.Shift`), for twice as many epochs. Now both have seen moved digits. The CNN reads them at
+# all places about equally well, a little worse than the other CNN does at the one place that it knows. The MLP has to
+# learn each digit at each place separately, and with 17 neurons and these epochs it does not get there.
 #
 # ![Right answers of CNN and MLP, on images at their place and moved](../docs/moved_digits.svg)
 
@@ -296,7 +299,10 @@ if full_size:
     assert abs(shares["MLP", mixed] - shares["MLP", place]).max() < 0.05
     assert shares["CNN", mixed][1] < shares["CNN", place][1] - 0.1
     assert shares["CNN", mixed][1] < shares["MLP", mixed][1]
-    assert shares["CNN", augmented].min() > 0.8
+    assert shares["CNN", mixed][0] > 0.9
+    assert shares["CNN", place][0] > shares["CNN", augmented].max()
+    assert np.ptp(shares["CNN", augmented]) < 0.05
+    assert shares["CNN", augmented].min() > 0.85
     assert shares["CNN", augmented].min() > shares["MLP", augmented].max() + 0.1
 
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.6), layout="constrained", sharey=True)
@@ -314,12 +320,13 @@ figure.savefig(figures / "moved_digits.svg", metadata={"Date": None})
 # %% [markdown]
 # ## 6. What the filters see
 #
-# The first layer of the CNN has eight filters, and what each of them says of a digit is an image that can be looked at:
-# bright where it found what it looks for. Nobody told the network what to look for. How much a filter is like the edge
-# detector of section 1, upright or lying, can be measured: by the correlation of their nine numbers, 1 or -1 if they
-# are alike but for size and brightness, 0 if they have nothing in common. Some filters are edge detectors, others are
-# hard to name. Do not read too much into them: another seed finds other ones. Below the maps, what is left of them
-# after pooling.
+# The first layer of the CNN (the first seed, trained in place) has eight filters, and what each of them says of a digit
+# is an image that can be looked at: bright where it found what it looks for. Nobody told the network what to look for.
+# How much a filter is like the edge detector of section 1, upright or lying (turned by a quarter), can be measured: by
+# the correlation of their nine numbers. It is 1 if they are alike but for a factor and an offset, -1 if one is like the
+# negative of the other (the same edge, from bright to dark), and 0 if they have nothing in common. Some filters are
+# edge detectors, others are hard to name. Do not read too much into them: another seed finds other ones. Below the
+# maps, what is left of them after pooling.
 #
 # ![The filters of the first layer, their feature maps, and the maps after pooling](../docs/feature_maps.png)
 
@@ -327,7 +334,7 @@ figure.savefig(figures / "moved_digits.svg", metadata={"Date": None})
 model = trained["CNN"]
 shown = x_test[y_test == 3][:1] if full_size else x_test[:1]
 record = nn.record_activations(model, shown)
-found, pooled = record.outputs["1 ReLU"][0], record.outputs["2 MaxPool2d"][0]
+_, found, pooled = [output[0] for output in list(record.outputs.values())[:3]]  # convolution, ReLU, pooling
 filters = np.array(model[0].weight)[:, 0]
 blocks = found.reshape(len(found), 6, 2, 6, 2)
 assert np.allclose(pooled, blocks.max(axis=(2, 4)))  # pooling keeps the largest of each 2 x 2
@@ -355,9 +362,10 @@ for column, (weights, whole, small) in enumerate(zip(filters, found, pooled, str
     axes[0, column].imshow(weights, cmap="RdBu", vmin=-strongest, vmax=strongest)
     axes[1, column].imshow(whole, cmap="viridis", vmin=0, vmax=found.max())
     axes[2, column].imshow(small, cmap="viridis", vmin=0, vmax=found.max())
-for row, title in enumerate(("filter 1", "its map", "pooled")):
-    axes[row, 1].set_title(title, fontsize="medium")
-figure.suptitle("Blue: more of it, red: less of it. Yellow: found, dark: not")
+    axes[0, column].set_title(f"filter {column}", fontsize="medium")
+axes[1, 1].set_title("its map", fontsize="medium")
+axes[2, 1].set_title("pooled", fontsize="medium")
+figure.suptitle("Blue: bright wanted, red: dark wanted. Yellow: found, dark: not")
 figure.savefig(figures / "feature_maps.png", dpi=90)
 
 # %%
@@ -367,5 +375,6 @@ for name in ("convolution_by_hand.svg", "moved_digits.svg", "feature_maps.png"):
 
 # %% [markdown]
 # **Try:** turn the filter of section 1 by a quarter: what does it ask now, and what does it say of this image?
-# `nn.AvgPool2d` in place of `nn.MaxPool2d`, or no pooling at all: what becomes of the moved images? How many neurons
-# does the MLP need to read moved digits as well as the CNN, and how many parameters are that?
+# `nn.AvgPool2d` in place of `nn.MaxPool2d`: what becomes of the moved images? How many neurons does the MLP need to read
+# moved digits as well as the CNN, and how many parameters are that? Run your variants with `python -O`, which skips the
+# assertions: they state what holds for the numbers above.
