@@ -41,7 +41,7 @@ started = time.perf_counter()
 # %% [markdown]
 # ## 1. Six plans
 #
-# Each begins with the optimizer's rate, here called the peak, and with the number of steps that there will be.
+# Each is given the optimizer's rate, here called the **peak**, and the number of steps that there will be.
 #
 # - **Constant**: the peak, throughout.
 # - **Warm-up**: in the first tenth of the steps the rate rises in a straight line, here from a twenty-fifth of the
@@ -53,8 +53,7 @@ started = time.perf_counter()
 #   momentum the other way; here the momentum stays, so that only the rates differ.)
 #
 # All of them are formulas in the number of the step. There are also schedules that watch the loss and cut the rate
-# when it no longer falls (`nn.ReduceLROnPlateau`); they need no plan, but have to notice in time. (In the picture the
-# constant rate is the line at the top; others lie on it in places.)
+# when it no longer falls (`nn.ReduceLROnPlateau`); they need no plan, but have to notice in time.
 #
 # ![The learning rates of six plans](../docs/schedule_plans.svg)
 
@@ -80,9 +79,14 @@ def plan(name, optimizer, steps):
 plans = ["constant", "warm-up", "steps", "cosine", "warm-up, cosine", "one-cycle"]
 
 
+def with_momentum(parameters, lr):
+    return nn.SGD(parameters, lr=lr, momentum=0.9)
+
+
 def rates_of(name, peak, steps):
+    """The learning rate of each step."""
     weight = engine.tensor([0.0], requires_grad=True)  # an optimizer needs something to move
-    return plan(name, nn.SGD([weight], lr=peak), steps).preview(steps)
+    return plan(name, with_momentum([weight], peak), steps).preview(steps)
 
 
 def wave(start, end, share):
@@ -106,11 +110,14 @@ for name, curve in rates.items():
     print(f"   {name:15}  {shown}  {np.mean(curve):6.3f}")
     assert np.allclose(curve, by_hand[name], rtol=1e-12)
 
-ax = viz.schedule_curves(rates)
-ax.set_title("Six plans for 100 steps")
-ax.set_ylabel("learning rate, share of the peak")
-ax.figure.set_size_inches(8, 4)
-ax.figure.savefig(figures / "schedule_plans.svg", metadata={"Date": None})
+figure, axes = plt.subplots(2, 3, figsize=(8, 4.4), layout="constrained", sharex=True, sharey=True)
+for ax, (name, curve) in zip(axes.flat, rates.items(), strict=True):
+    viz.schedule_curves({name: curve}, ax=ax)
+    ax.get_legend().remove()
+    ax.set(title=name, ylabel="")
+    ax.label_outer()
+figure.supylabel("learning rate, share of the peak")
+figure.savefig(figures / "schedule_plans.svg", metadata={"Date": None})
 
 # %% [markdown]
 # ## 2. What a plan does to the loss
@@ -124,7 +131,7 @@ ax.figure.savefig(figures / "schedule_plans.svg", metadata={"Date": None})
 # good cannot settle: each batch pulls in a somewhat different direction, and the step is as large as ever. Where a
 # plan lowers the rate the trembling ends and the loss falls. Most clearly at the first cut of the plan with steps: the
 # same networks, a moment later, on a lower level. That is no new insight; they merely stop overshooting. But the cut
-# also ends the journey: cosine and one-cycle, which fall more slowly, end lower.
+# also ends the journey: the cosine after a warm-up, and one-cycle, which fall more slowly, end lower.
 #
 # ![Learning rates and losses of four plans](../docs/schedule_effects.svg)
 
@@ -138,10 +145,6 @@ x_choose, x_test, y_choose, y_test = train_test_split(x_rest, y_rest, test_size=
 if not full_size:
     x_choose, y_choose, x_test, y_test = x_choose[:8], y_choose[:8], x_test[:8], y_test[:8]
 steps = epochs * math.ceil(samples / batch_size)
-
-
-def with_momentum(parameters, lr):
-    return nn.SGD(parameters, lr=lr, momentum=0.9)
 
 
 def train(name, peak, seed, layers=(hidden,), kind=with_momentum):
@@ -160,14 +163,15 @@ def running_mean(numbers, width=25):
     return [np.mean(numbers[max(0, i + 1 - width) : i + 1]) for i in range(len(numbers))]
 
 
-print(f"\n2. {samples} digits, {steps} steps, all with a peak of 0.2: mean loss of the batches")
-print(f"   {'':15}  {'50 steps before half':>20}  {'50 steps after half':>19}  {'last 50 steps':>13}")
+averaged, half, window = range(5) if full_size else range(1), steps // 2, steps // 10
+print(f"\n2. {samples} digits, {steps} steps, all with a peak of 0.2: mean loss of the batches, {window} steps each")
+print(f"   {'':15}  {'before half-time':>16}  {'after it':>8}  {'at the end':>10}")
 curves, last = {}, {}
 for name in ("constant", "steps", "warm-up, cosine", "one-cycle"):
-    losses = np.mean([train(name, 0.2, seed)[1].step_loss for seed in (range(5) if full_size else range(1))], axis=0)
+    losses = np.mean([train(name, 0.2, seed)[1].step_loss for seed in averaged], axis=0)
     curves[name] = running_mean(losses)
-    before, after, last[name] = [losses[max(0, end - 50) : end].mean() for end in (steps // 2, steps // 2 + 50, steps)]
-    print(f"   {name:15}  {before:20.4f}  {after:19.4f}  {last[name]:13.4f}")
+    before, after, last[name] = [losses[end - window : end].mean() for end in (half, half + window, steps)]
+    print(f"   {name:15}  {before:16.4f}  {after:8.4f}  {last[name]:10.4f}")
     if full_size and name == "steps":
         assert after < before / 1.5
 if full_size:
@@ -176,7 +180,7 @@ if full_size:
 
 above, below = viz.schedule_effects({name: rates_of(name, 0.2, steps) for name in curves}, curves)
 above.set_title("Four plans with the same peak")
-below.set_ylabel("loss, mean of 25 steps and 5 seeds")
+below.set_ylabel(f"loss, mean of 25 steps (seeds: {len(averaged)})")
 below.figure.set_size_inches(8, 6)
 below.figure.savefig(figures / "schedule_effects.svg", metadata={"Date": None})
 
@@ -188,10 +192,11 @@ below.figure.savefig(figures / "schedule_effects.svg", metadata={"Date": None})
 # which the peak of each plan is chosen (the lowest loss in the middle of three seeds), and one on which five other
 # seeds are measured.
 #
-# What you should see: at its best, the constant rate needs a lower peak than the plans that fall, for it has to
-# settle with the same rate with which it travels, and still it ends behind. That the rate falls is what counts. How,
-# by steps, along a wave, after a warm-up or in one cycle, makes a difference that is less than what another seed
-# would change. And the warm-up by itself gains nothing here.
+# What you should see: at its best, the constant rate ends behind all plans that fall. It has to settle with the same
+# rate with which it travels, so it is best with a lower peak (or, with other seeds, the same one), and it suffers more
+# from a peak that is too high. That the rate falls is what counts. How, by steps, along a wave, after a warm-up or in
+# one cycle, makes a difference that is less than what another seed would change. And the warm-up by itself gains
+# nothing here.
 #
 # ![Loss against the peak of the learning rate for six plans](../docs/schedules_at_their_best.svg)
 
@@ -227,21 +232,33 @@ if full_size:
     means = {name: losses[name].mean() for name in plans}
     assert max(means[name] for name in falling) < min(means["constant"], means["warm-up"])
     assert min(best[name] for name in falling) > best["constant"]
+    assert max(np.median(sweeps[name][0.3]) for name in falling) < np.median(sweeps["constant"][0.3])
     spread = max(means[name] for name in falling) - min(means[name] for name in falling)
-    assert spread < 2 * max(losses[name].std() for name in falling)
-    assert means["warm-up"] > means["constant"] - 0.02
+    assert spread < max(losses[name].std() for name in falling)
+    assert abs(means["warm-up"] - means["constant"]) < losses["constant"].std()
 
-_, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
-viz.learning_rate_spread(sweeps, ax=ax)
-ax.set(title="Falling rates bear higher peaks, and end lower", xlabel="peak of the learning rate")
-ax.set_ylabel("loss, second part")
-ax.figure.savefig(figures / "schedules_at_their_best.svg", metadata={"Date": None})
+figure, axes = plt.subplots(2, 3, figsize=(9, 5.4), layout="constrained", sharex=True, sharey=True)
+shown = [loss for sweep in sweeps.values() for few in sweep.values() for loss in few if math.isfinite(loss)]
+lowest = min(np.median(few) for few in sweeps["constant"].values())
+for ax, (name, sweep) in zip(axes.flat, sweeps.items(), strict=True):
+    viz.learning_rate_spread(sweep, ax=ax)
+    ax.get_legend().remove()
+    ax.axhline(lowest, color="0.4", linewidth=1, linestyle=":")
+    ax.set(title=f"{name}: best {best[name]:g}", xlabel="peak of the rate", ylabel="loss on the second part")
+    ax.set_xticks(peaks, [f"{peak:g}" for peak in peaks])
+    ax.set_yscale("log")
+    ax.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
+    ax.set_ylim(0.9 * min(shown), 1.1 * max(shown))
+    ax.minorticks_off()
+    ax.label_outer()
+figure.suptitle("Falling rates bear higher peaks, and end lower (dotted: the constant rate at its best)")
+figure.savefig(figures / "schedules_at_their_best.svg", metadata={"Date": None})
 
 # %% [markdown]
 # ## 4. What a warm-up is for
 #
-# At first the weights are random, slopes are large and change quickly, and a high rate may throw the network where it
-# cannot come back from: ReLUs that are zero for every sample have no slope any more. With Adam comes that its first
+# At first the weights are random, slopes may be large and change quickly, and a high rate may throw the network where
+# it cannot come back from: ReLUs that are zero for every sample have no slope any more. With Adam comes that its first
 # step moves every weight by the full rate, however small its slope (lesson 11), and that its means then rest on a few
 # batches. A warm-up keeps the first steps small. So one expects it to help most where the peak is high and the network
 # deep.
@@ -261,7 +278,7 @@ for name in ("cosine", "warm-up, cosine"):
         peak: [measure(*train(name, peak, seed, deep, nn.Adam), x_choose, y_choose)[0] for seed in seeds]
         for peak in high
     }
-print(f"\n4. Adam, hidden layers {deep}: loss on samples never seen, the middle of {len(seeds)} seeds")
+print(f"\n4. Adam, hidden layers {deep}: loss on samples never seen, the middle of the seeds ({len(seeds)})")
 print(f"   {'peak':>5}  {'cosine':>6}  {'warm-up, cosine':>15}")
 for peak in high:
     plain, warm = [np.median(ends[name][peak]) for name in ends]
@@ -269,9 +286,9 @@ for peak in high:
 if full_size:
     gains = {peak: np.median(ends["cosine"][peak]) - np.median(ends["warm-up, cosine"][peak]) for peak in high}
     for peak in (0.003, 0.01, 0.03):
-        assert abs(gains[peak]) < np.ptp(ends["cosine"][peak])
-    assert gains[0.1] > 2 * max(gains[peak] for peak in (0.003, 0.01, 0.03))
-    assert gains[0.1] > 0.2
+        assert 0 < gains[peak] < np.ptp(ends["cosine"][peak])
+    assert gains[0.03] < gains[0.06] < gains[0.1]
+    assert np.median(ends["warm-up, cosine"][0.1]) > 2 * np.median(ends["warm-up, cosine"][0.03])
 
 _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 viz.learning_rate_spread(ends, ax=ax)
@@ -285,6 +302,7 @@ for name in ("schedule_plans.svg", "schedule_effects.svg", "schedules_at_their_b
     print(f"   {figures / name}")
 
 # %% [markdown]
-# **Try:** end the training of section 2 after half of the steps, without telling the plan: which of the networks would
-# you rather have? And with twice as many steps, does the constant rate catch up? The whole of one-cycle, with
-# `cycle_momentum=True` and a higher peak: does it get ahead of the cosine?
+# **Try:** end the training after half of the steps without telling the plan (`epochs // 2` in the `nn.fit` of section
+# 2): which of the networks would you rather have? And with twice as many epochs, does the constant rate catch up? The
+# whole of one-cycle, with `cycle_momentum=True`, and a peak of 0.5 in section 2: does it get ahead of the cosine? Run
+# your variants with `python -O`, which skips the assertions: they state what holds for the numbers above.
