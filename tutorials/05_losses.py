@@ -195,9 +195,9 @@ assert changes["squared (MSE)"] > 10 * max(changes["absolute (L1)"], changes["Hu
 
 _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 ax.plot(body_mass, spoilt, ".", color="#9ca3af", markersize=4)
-outside = body_mass.max(), 5.6
-ax.annotate(f"one typing error\nat {spoilt.max():.0f}, far above", outside, (1.7, 4.6), ha="center", color="#4b5563",
-            arrowprops={"arrowstyle": "->", "color": "#4b5563"})  # fmt: skip
+outside = body_mass.max()
+ax.annotate(f"one typing error\nat {spoilt.max():.0f}, far above", (outside, 5.6), (outside / 2, 4.6), ha="center",
+            color="#4b5563", arrowprops={"arrowstyle": "->", "color": "#4b5563"})  # fmt: skip
 ends = np.array([body_mass.min(), body_mass.max()])
 for (name, (_, (weight, bias))), colour, line in zip(
     lines.items(), (BLUE, ORANGE, GREEN), ("-", "--", "-."), strict=True

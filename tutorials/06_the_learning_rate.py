@@ -223,9 +223,9 @@ x_train, x_test, y_train, y_test = train_test_split(
 )
 layers, steps, sweep = [64, 16, 10], 150, [0.001, 0.01, 0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 500.0]
 if not full:
-    x_train, x_test, y_train, y_test = x_train[:32], x_test[:32], y_train[:32], y_test[:32]
+    x_train, x_test, y_train, y_test = x_train[:16], x_test[:16], y_train[:16], y_test[:16]
     layers, steps, sweep = [64, 4, 10], 20, [0.001, 0.2, 500.0]
-some = 250 if full else 8
+some = 250 if full else 4
 few, many = (x_train[:some], y_train[:some]), (x_train, y_train)
 histories, rights = {}, {}
 for lr in tqdm(sweep, desc="learning rates", unit="run"):
@@ -502,7 +502,7 @@ upper.figure.savefig(figures / "settling.svg", metadata={"Date": None})
 # %%
 sizes, rates, epochs, low = [8, 16, 32, 64, 128, 256], quarter_decades(0.01, 316), 10, 1
 if not full:
-    sizes, rates, epochs, low = [8, 32], quarter_decades(0.1, 1), 3, 2.3
+    sizes, rates, epochs, low = [8, 16], quarter_decades(0.1, 1), 3, 2.3
 final = np.array([[train(nn.SGD, lr, 0, many, epochs, size) for lr in rates] for size in sizes])
 print(f"\n9. The digits, {epochs} epochs: the rates that lead to a final loss below {low}")
 good = {
