@@ -13,7 +13,7 @@ install = $(RUN) -m pip install --quiet --disable-pip-version-check $(2) --edita
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-oracles lint format generate figures gallery bench bench-peers clean
+.PHONY: help demo test test-lowest test-oracles lint format generate figures gallery map bench bench-peers clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ figures: $(VENV)/.base  ## draw the pictures of all lessons (in docs/)
 
 gallery: $(VENV)/.base  ## draw the pictures of the README's gallery that are in no lesson (in docs/gallery/)
 	@$(RUN) tutorials/gallery.py --figures docs/gallery
+
+map: $(VENV)/.base  ## draw a map of 256 x 256 trainings (out/map.png), 5 minutes on two free cores; interrupted, it goes on
+	@$(RUN) tutorials/map.py
 
 bench: $(VENV)/.test  ## compare a training step with micrograd's
 	$(RUN) benchmarks/micro_step.py

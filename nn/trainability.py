@@ -277,7 +277,7 @@ def _train(tile: _Tile) -> np.ndarray:
     pairs = np.stack([up if condition.offset else across, up], axis=-1).reshape(-1, 2)
     batches = _draw_batches(condition, plan)
     results = engine.functional.train_two_layers(
-        *(engine.as_tensor(array, "float64") for array in (*_draw(condition, plan.seed), pairs)),
+        *(engine.as_tensor(array, "float64") for array in (*draw(condition, plan.seed), pairs)),
         steps=plan.steps,
         activation=condition.activation,
         offsets=engine.as_tensor(across.ravel(), "float64") if condition.offset else None,
@@ -287,7 +287,7 @@ def _train(tile: _Tile) -> np.ndarray:
     return np.where(lasts < 1, -sums, inverses).reshape(across.shape)
 
 
-def _draw(condition: Condition, seed: int) -> list[np.ndarray]:
+def draw(condition: Condition, seed: int) -> list[np.ndarray]:
     """Samples (N, 16), targets (N,), weights (16, 16) and (16,), all from N(0, 1).
 
     The factor that the paper puts in front of the first product stands in front of the samples, which is the same.

@@ -163,17 +163,17 @@ def few_samples(condition):
 def test_conditions_are_those_of_the_paper():
     conditions = trainability.CONDITIONS
     assert (conditions["tanh"].samples, conditions["identity"].samples, conditions["single"].samples) == (272, 16, 1)
-    x, y, weight0, weight1 = trainability._draw(conditions["tanh"], 0)
+    x, y, weight0, weight1 = trainability.draw(conditions["tanh"], 0)
     assert [array.shape for array in (x, y, weight0, weight1)] == [(272, 16), (272,), (16, 16), (16,)]
     for name, scale in {"tanh": 2 / 16, "relu": 2 / 16, "identity": 1 / 16}.items():
-        wide = trainability._draw(conditions[name]._replace(samples=4000), 0)[0]
+        wide = trainability.draw(conditions[name]._replace(samples=4000), 0)[0]
         assert wide.std() == pytest.approx(np.sqrt(scale), rel=0.02)
 
 
 def test_a_value_tells_how_a_training_went():
     """The same run, with the layers and the optimizers of everybody."""
     there = nn.trainability_map("identity", 2, ((0.1, 1), (0.5, 5)), 30, engine=fast)
-    x, y, weight0, weight1 = trainability._draw(trainability.CONDITIONS["identity"], 0)
+    x, y, weight0, weight1 = trainability.draw(trainability.CONDITIONS["identity"], 0)
     for row, column in np.ndindex(2, 2):
         first, second = (fast.tensor(w, "float64", requires_grad=True) for w in (weight0, weight1 / 16))
         losses = []
