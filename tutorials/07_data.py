@@ -7,7 +7,8 @@
 # **scaling**, **one-hot** encoding, and for images **augmentation**. Each is measured: with it, and without.
 #
 # Run it with `.venv/bin/python tutorials/07_data.py`, or cell by cell; `--engine micro` runs a small version, number by
-# number in plain Python, that is too short for most of the results claimed here.
+# number in plain Python: fewer wines and steps, and two digits in place of ten. It shows the same in outline; what is
+# claimed of the full size is checked at the full size.
 
 # %%
 import argparse
@@ -52,20 +53,22 @@ BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#
 #
 # 1. **Missing numbers.** `nn.data.read_csv` refuses the file and says where they are: what they mean is for a person to
 #    decide. Asked to keep them, it writes nan, "not a number". Nothing may be trained on that, for nan plus anything is
-#    nan, and after one step so would be every weight.
+#    nan: after one step with the gap of a single wine, every weight is nan.
 # 2. **Impossible numbers.** No error is raised for these. A look at the least and the largest of each column finds
 #    them: wine has no 1,320 % of alcohol. We know that it is wrong, not what is right, so it counts as missing.
 # 3. **Copies.** If a wine is trained on and its copy is in the test, the test asks for what was learned by heart.
 #
 # How much harm can one wrong cell do? Look at the scale of the column. **Standardising**, which section 3 needs,
-# divides by the standard deviation, and a single 1,320 among numbers from 11 to 15 makes that a hundred times as large:
-# all other wines then have nearly the same number, and the network can hardly see the difference between them.
+# divides by the standard deviation (the typical distance from the mean), and a single 1,320 among numbers from 11 to 15
+# makes that about a hundred times as large: all other wines then have nearly the same number, and the network can
+# hardly see the difference between them.
 
 # %%
 wine = load_wine()
 random = np.random.default_rng(0)
 lines = [[*map(str, features), str(kind)] for features, kind in zip(wine.data, wine.target, strict=True)]
-lines[3][0] = "1320"  # 13.20
+assert lines[1][0] == "13.2"
+lines[1][0] = "1320"
 for row, column, gap in ((20, 4, ""), (77, 9, "NA"), (150, 0, "?")):
     lines[row][column] = gap
 lines += [lines[row] for row in random.choice(np.arange(30, 70), 10, replace=False)]
@@ -83,17 +86,20 @@ with tempfile.TemporaryDirectory() as folder:
 print("1. Cleaning")
 print("   read_csv refuses:", refusal.replace(": ", ":\n      "))
 assert refusal.startswith("3 numbers are missing")
+with_gap = np.isnan(x_read).any(axis=1)
+model = nn.Linear(13, 3, engine=engine, seed=0)
+nn.cross_entropy(model(engine.tensor(x_read[with_gap][:1])), engine.tensor(y_read[with_gap][:1])).backward()
+assert all(np.isnan(np.array(parameter.grad)).all() for parameter in model.parameters())  # so would be each weight
 found, y = x_read.copy(), y_read
 alcohol = found[:, 0]
 impossible = alcohol > 25
 print(f"   alcohol is from {np.nanmin(alcohol):g} to {np.nanmax(alcohol):g} %; {impossible.sum()} is above 25")
-spread_before = np.nanstd(alcohol[~impossible] / np.nanstd(alcohol))
+deviation_with = np.nanstd(alcohol)
 alcohol[impossible] = np.nan
-spread_after = np.nanstd(alcohol / np.nanstd(alcohol))
-print(f"   spread of the other wines' alcohol, standardised: {spread_before:.3f} with it, {spread_after:.3f} without")
+deviation = np.nanstd(alcohol)
+print(f"   standard deviation of alcohol: {deviation_with:.2f} with it, {deviation:.2f} without")
 assert impossible.sum() == 1
-assert spread_before < 0.02
-assert np.isclose(spread_after, 1)
+assert 80 < deviation_with / deviation < 150
 
 _, first = np.unique(np.nan_to_num(found, nan=-1), axis=0, return_index=True)  # nan is not equal to nan; -1 is to -1
 keep = np.sort(first)
@@ -112,16 +118,16 @@ assert np.array_equal(x[~np.isnan(x)], wine.data[~np.isnan(x)])
 # applied to both. Otherwise something about the test has leaked into the training, and the test may flatter. (With
 # `stratify=` all classes have the same shares on both sides.)
 #
-# How bad can a leak be? An experiment where the truth is known: 100 people, 2,000 measurements of each, and for each a
-# coin that says ill or healthy. All of it is random, so nobody can predict anything: right is 50 %. We choose the 20
-# measurements that go best with the coin, and train one neuron on these for half of the people. Chosen among *all* the
-# people, the 20 go well with the coins of the test people too, by construction, and a network that knows nothing seems
-# to be good. Chosen among the training people only, it is found out. (Hastie, Tibshirani and Friedman tell this as the
-# wrong and the right way to do cross-validation, The Elements of Statistical Learning, 7.10.2.)
+# How bad can a leak be? An experiment where the truth is known: 100 people, 2,000 measurements of each, and for each
+# person a coin that says ill or healthy. All of it is random, so nobody can predict anything: right is 50 %. We choose
+# the 20 measurements that go best with the coin, and train one neuron on these for half of the people. Chosen among
+# *all* the people, the 20 go well with the coins of the test people too, by construction, and a network that knows
+# nothing seems to be good. Chosen among the training people only, it is found out. (Hastie, Tibshirani and Friedman
+# tell this as the wrong and the right way to do cross-validation, The Elements of Statistical Learning, 7.10.2.)
 #
 # Not every leak is as bad. Below the same is done with the scale of section 3: mean and standard deviation of the wines
 # taken from all rows, or from the training rows. Here that changes next to nothing. But you do not know beforehand
-# which leak is a harmless one, and the clean way costs a single line.
+# which leak is a harmless one, and the clean way costs no more.
 
 
 # %%
@@ -142,7 +148,7 @@ def best_columns(people, ill, count=20):
 leaky, clean = [], []
 learn, test = np.arange(50), np.arange(50, 100)
 for _ in range(20 if full else 2):
-    people, ill = random.normal(size=(100, 2000)), random.permutation(np.repeat([0.0, 1.0], 50))[:, None]
+    people, ill = random.normal(size=(100, 2000)), random.integers(2, size=(100, 1)).astype(float)
     leaky.append(neuron_accuracy(best_columns(people, ill), people, ill, learn, test))
     clean.append(neuron_accuracy(best_columns(people[learn], ill[learn]), people, ill, learn, test))
 print(f"\n2. Coins, predicted from random numbers: right on the test people, mean of {len(clean)} experiments")
@@ -153,13 +159,14 @@ if full:
     assert 0.43 < np.mean(clean) < 0.57
 
 x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.3, random_state=0, stratify=y)
-steps = 200 if full else 20
+steps, every = (200, 1) if full else (10, 4)
 
 
 def train(x, lr, optimizer=nn.SGD, steps=steps):
-    """One layer that tells three cultivars apart, trained on all training wines at once."""
+    """One layer that tells three cultivars apart, trained on all training wines at once (with micro: on a quarter)."""
     model = nn.Linear(x.shape[1], 3, engine=engine, seed=0, dtype="float64")
-    return model, nn.fit(model, (x, y_train), nn.cross_entropy, optimizer(model.parameters(), lr=lr), steps)
+    data = x[::every], y_train[::every]
+    return model, nn.fit(model, data, nn.cross_entropy, optimizer(model.parameters(), lr=lr), steps)
 
 
 def right(model, x):
@@ -190,7 +197,8 @@ assert leak < 0.05
 # Does it matter? One layer, 13 numbers in, one score for each cultivar out, cross-entropy, every step with all 124
 # training wines. What such a layer *can* say is the same for all three tables: whatever is done to a column, its
 # weights can undo. Only the descent differs. So that none is favoured, each table is tried with many learning rates,
-# and judged at the one that leads to its lowest training loss.
+# and judged at the one that leads to its lowest training loss. (For both scaled tables that is the largest rate tried.
+# These wines can be told apart without an error, so the loss has no least value: ever larger weights make it smaller.)
 #
 # The reason is the bowl of lesson 6. The slope of the loss for a weight is proportional to the numbers which that
 # weight is multiplied with, and the curvature to their squares: for proline it is hundreds of thousands of times that
@@ -200,12 +208,13 @@ assert leak < 0.05
 # for the bias; with cross-entropy it is a rough guide. The table below has it: about 460 million for the table as it
 # came, 45 after standardising.
 #
-# In the figure, look at the right side too. With scaled columns there is a wide plateau, where a rate chosen carelessly
-# does; the table as it came reaches 80 % at no rate at all, and jumps up and down by chance (39 % of the test wines are
-# of the most frequent cultivar, so that much is right for one who always says the same).
+# In the figure, look at the right side too. With scaled columns there is a plateau where any rate will do: from 1 on,
+# and with standardised columns from 0.1 on. The table as it came reaches 80 % at no rate at all, and jumps up and down
+# by chance (39 % of the test wines are of the most frequent cultivar, so that much is right for one who always says the
+# same).
 #
 # Adam divides the step of each weight by the size of that weight's own gradients, and so repairs much of the harm:
-# with it the table as it came is usable, though not as good. Scaling costs two lines.
+# with it the table as it came is usable, though not as good as the scaled ones. Scaling costs two lines.
 #
 # ![Loss curves, and accuracy against learning rate, for three scalings](../docs/scaling.svg)
 
@@ -213,11 +222,11 @@ assert leak < 0.05
 tables = {"as it came": None, "min-max": MinMaxScaler(), "standardised": StandardScaler()}
 rates = 10.0 ** np.arange(-7, 1.1, 0.5 if full else 2)
 squares = dict(zip(names, (x_train**2).mean(axis=0), strict=True))
-print(f"\n3. {len(x_train)} wines, 13 -> 3, {steps} steps")
+print(f"\n3. {len(x_train[::every])} wines, 13 -> 3, {steps} steps")
 print(f"   mean squares: proline {squares['proline']:,.0f}, hue {squares['hue']:.2f}")
 assert 300_000 < squares["proline"] / squares["hue"] < 1_000_000
 print(f"   {'table':12}  {'condition':>9}  {'best rate':>9}  {'last loss':>9}  {'right':>6}  {'with Adam':>9}")
-curves, rights, best_right, conditions, with_adam = {}, {}, {}, {}, {}
+curves, rights, best_rates, best_right, conditions, with_adam = {}, {}, {}, {}, {}, {}
 for name, scaler in tables.items():
     learned = x_train if scaler is None else scaler.fit_transform(x_train)
     held_out = x_test if scaler is None else scaler.transform(x_test)
@@ -228,7 +237,7 @@ for name, scaler in tables.items():
         warnings.simplefilter("ignore", nn.DivergenceWarning)
         runs = {rate: train(learned, rate) for rate in rates}
     rights[name] = [right(model, held_out) for model, _ in runs.values()]
-    best = min(runs, key=lambda rate: runs[rate][1].loss[-1])
+    best = best_rates[name] = min(runs, key=lambda rate: runs[rate][1].loss[-1])
     model, history = runs[best]
     curves[f"{name}, rate {best:.2g}"] = history
     best_right[name] = right(model, held_out)
@@ -237,13 +246,17 @@ for name, scaler in tables.items():
         f"   {name:12}  {conditions[name]:9.2g}  {best:9.2g}  {history.loss[-1]:9.4f}  {best_right[name]:6.1%}"
         f"  {with_adam[name]:9.1%}"
     )
-assert conditions["as it came"] > 1e8
-assert 30 < conditions["standardised"] < 60
+assert 4e8 < conditions["as it came"] < 5e8
+assert 40 < conditions["standardised"] < 50
 if full:
-    assert max(rights["as it came"]) < 0.8
-    assert best_right["as it came"] < 0.75 < 0.95 < min(best_right["min-max"], best_right["standardised"])
-    assert best_right["as it came"] + 0.1 < with_adam["as it came"] < with_adam["standardised"]
+    assert best_right["as it came"] < max(rights["as it came"]) < 0.8
+    assert best_rates["min-max"] == best_rates["standardised"] == rates[-1]
+    for name, from_rate in {"min-max": 1, "standardised": 0.1}.items():
+        assert all(share > 0.95 for rate, share in zip(rates, rights[name], strict=True) if rate > 0.99 * from_rate)
+        assert best_right["as it came"] + 0.1 < with_adam["as it came"] < with_adam[name]
 
+always = np.bincount(y_test).max() / len(y_test)
+assert round(always, 2) == 0.39
 figure, (ax, wide) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 viz.loss_curves({name: history.loss for name, history in curves.items()}, ax=ax)
 for line, (name, shares), colour, marker in zip(ax.lines, rights.items(), (ORANGE, BLUE, GREEN), "sov", strict=True):
@@ -253,7 +266,7 @@ ax.set(xlabel="step", yscale="log", title="Each at its best learning rate")
 ax.legend()
 wide.set(xscale="log", xlabel="learning rate", ylabel="right on the test wines", title=f"After {steps} steps")
 wide.yaxis.set_major_formatter("{x:.0%}")
-wide.axhline(np.bincount(y_test).max() / len(y_test), color=GREY, linestyle=":", label="always the same")
+wide.axhline(always, color=GREY, linestyle=":", label="always the same")
 wide.legend(loc="upper left")
 figure.savefig(figures / "scaling.svg", metadata={"Date": None})
 
@@ -268,8 +281,9 @@ figure.savefig(figures / "scaling.svg", metadata={"Date": None})
 #
 # Predict the alcohol content from the cultivar alone, with one layer and the squared error. R² is the share of the
 # variation that the answers explain: 1 is perfect, 0 is no better than always to answer the mean. The middle cultivar
-# has the weakest wine, so the straight line through 0, 1 and 2 misses it. With one-hot columns the layer finds exactly
-# the mean of each cultivar.
+# has the weakest wine, so the straight line through 0, 1 and 2 misses it. With one-hot columns the layer finds the mean
+# of each cultivar. (No test is set aside here: the question is not what holds for other wines, but what a layer can
+# say.)
 #
 # (A column of numbers with an order, such as small, medium, large, may stay one column. With very many kinds, such as
 # words, the columns become too many: `nn.Embedding` does the same without them.)
@@ -277,23 +291,23 @@ figure.savefig(figures / "scaling.svg", metadata={"Date": None})
 # ![Alcohol predicted from the number of the cultivar, and from one-hot columns](../docs/one_hot.svg)
 
 # %%
-kinds, strength = wine.target.reshape(-1, 1), wine.data[:, :1]
+kinds, strength = wine.target.reshape(-1, 1)[::every], wine.data[::every, :1]
 encoder = OneHotEncoder(sparse_output=False).fit(kinds)
 inputs = {"as a number": kinds.astype(float), "one-hot": encoder.transform(kinds)}
+_, one_of_each = np.unique(kinds, return_index=True)
 answers, explained = {}, {}
 print("\n4. Alcohol predicted from the cultivar")
 print(f"   {'cultivar':12}  {'0':>6}  {'1':>6}  {'2':>6}  {'R²':>5}")
 for name, columns in inputs.items():
     model = nn.Linear(columns.shape[1], 1, engine=engine, seed=0, dtype="float64")
-    nn.fit(model, (columns, strength), nn.mse_loss, nn.SGD(model.parameters(), lr=0.3), 200)
+    nn.fit(model, (columns, strength), nn.mse_loss, nn.SGD(model.parameters(), lr=0.3), 200 if full else 80)
     explained[name] = nn.evaluate(model, (columns, strength), "r2")["r2"]
-    answers[name] = nn.predict(model, columns[[0, 60, 177]]).ravel()  # one wine of each cultivar
+    answers[name] = nn.predict(model, columns[one_of_each]).ravel()
     print(f"   {name:12}  " + "  ".join(f"{answer:6.2f}" for answer in answers[name]) + f"  {explained[name]:5.2f}")
 means = np.array([strength[kinds == kind].mean() for kind in range(3)])
 print("   the means     " + "  ".join(f"{mean:6.2f}" for mean in means))
-assert list(kinds[[0, 60, 177], 0]) == [0, 1, 2]
 assert means.argmin() == 1
-assert np.allclose(answers["one-hot"], means, atol=1e-3)
+assert np.allclose(answers["one-hot"], means, atol=1e-3 if full else 0.1)
 assert explained["as a number"] < 0.2 < 0.5 < explained["one-hot"]
 
 _, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
@@ -357,26 +371,31 @@ figure.savefig(figures / "augmented.png", dpi=80)
 # ![Right answers with each augmentation, on centred and on moved digits](../docs/augmentation.svg)
 
 # %%
-x_train, x_test, y_train, y_test = train_test_split(images, digits, train_size=300, random_state=0, stratify=digits)
-seeds, epochs, hidden = (range(3), 100, 64) if full else (range(1), 1, 8)
-if not full:
-    x_train, x_test, y_train, y_test = x_train[:100], x_test[:100], y_train[:100], y_test[:100]
+if full:
+    count, tested, widths, lr, epochs, seeds = 300, len(digits) - 300, [64, 64, 10], 0.003, 100, range(3)
+else:  # a single layer tells 2 from 5; a mirrored 2 looks much like a 5
+    count, tested, widths, lr, epochs, seeds = 40, 60, [64, 2], 0.03, 15, range(1)
+    either = np.isin(digits, (2, 5))
+    images, digits = images[either], (digits[either] == 5).astype(int)
+x_train, x_test, y_train, y_test = train_test_split(
+    images, digits, train_size=count, test_size=tested, random_state=0, stratify=digits
+)
 tests = {"as they are": x_test, "moved": Shift(1)(x_test, np.random.default_rng(1))}
 shares = {}
-print(f"\n5. {len(x_train)} digits to learn from, {epochs} epochs: right, mean of {len(seeds)} seeds")
+print(f"\n5. {count} digits to learn from, {epochs} epochs: right, mean over the seeds")
 print(f"   {'augmentation':22}  {'as they are':>11}  {'moved':>6}")
 for name, transform in transforms.items():
     found = []
     for seed in seeds:
-        model = nn.Sequential(nn.Flatten(), *nn.MLP([64, hidden, 10], "relu", engine=engine, seed=seed))
-        optimizer = nn.Adam(model.parameters(), lr=0.003)
+        model = nn.Sequential(nn.Flatten(), *nn.MLP(widths, "relu", engine=engine, seed=seed))
+        optimizer = nn.Adam(model.parameters(), lr=lr)
         nn.fit(model, (x_train, y_train), nn.cross_entropy, optimizer, epochs, 20, augment=transform, seed=seed)
         found.append([nn.evaluate(model, (x, y_test), "accuracy")["accuracy"] for x in tests.values()])
     shares[name] = dict(zip(tests, np.mean(found, axis=0), strict=True))
     print(f"   {name:22}  {shares[name]['as they are']:11.1%}  {shares[name]['moved']:6.1%}")
 if full:
     plain, shifted = shares["none"], shares["shift by up to 1 pixel"]
-    assert plain["moved"] < 0.55 < 0.8 < shifted["moved"]
+    assert plain["moved"] < 0.5 < 0.85 < shifted["moved"]
     assert shifted["as they are"] < plain["as they are"] - 0.01
     assert shares["mirror half of them"]["as they are"] < plain["as they are"] - 0.01
     assert shares["turn by up to 15°"]["as they are"] < plain["as they are"] - 0.005
