@@ -303,6 +303,7 @@ for name in ("schedule_plans.svg", "schedule_effects.svg", "schedules_at_their_b
 
 # %% [markdown]
 # **Try:** end the training after half of the steps without telling the plan (`epochs // 2` in the `nn.fit` of section
-# 2): which of the networks would you rather have? And with twice as many epochs, does the constant rate catch up? The
-# whole of one-cycle, with `cycle_momentum=True`, and a peak of 0.5 in section 2: does it get ahead of the cosine? Run
-# your variants with `python -O`, which skips the assertions: they state what holds for the numbers above.
+# 2, whose table then has nothing to say of the second half): which of the networks would you rather have, by the table
+# of section 3? And with twice as many epochs, does the constant rate catch up? The whole of one-cycle, with
+# `cycle_momentum=True`, and a peak of 0.5 in section 2: does it get ahead of the cosine? Run your variants with
+# `python -O`, which skips the assertions: they state what holds for the numbers above.

@@ -335,7 +335,7 @@ figure.savefig(figures / "gates.svg", metadata={"Date": None})
 # %%
 images, digits = load_digits(return_X_y=True)
 split = train_test_split(images[:, :, None] / 16.0, digits, test_size=0.3, random_state=0, stratify=digits)
-x_train, x_test, y_train, y_test = split if full else [part[:20] for part in split]
+x_train, x_test, y_train, y_test = split if full else [part[:12] for part in split]
 readers = {
     "RNN": (0, nn.RNN, BLUE, "-"),
     "LSTM": (0, nn.LSTM, PINK, ":"),
