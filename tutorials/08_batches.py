@@ -7,7 +7,8 @@
 # does: to the number of updates, to the noise of the gradient, to the time, and to the learning rate that goes with it.
 #
 # Run it with `.venv/bin/python tutorials/08_batches.py`, or cell by cell; `--engine micro` runs a small version, number
-# by number in plain Python, that is too short for some of the results claimed here.
+# by number in plain Python, with 40 digits of 4 × 4 pixels. What is claimed of the full size is checked at the full
+# size.
 
 # %%
 import argparse
@@ -107,17 +108,18 @@ x_train, x_test, y_train, y_test = train_test_split(
     images / 16.0, digits, test_size=0.3, random_state=0, stratify=digits
 )
 widths = [64, 32, 10]
-if not full:
-    x_train, y_train, x_test, y_test, widths = x_train[:40], y_train[:40], x_test[:40], y_test[:40], [64, 10]
+if not full:  # fewer digits, and of each 2 × 2 pixels the mean
+    x_train, x_test = (x[:40].reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16) for x in (x_train, x_test))
+    y_train, y_test, widths = y_train[:40], y_test[:40], [16, 10]
 
 
 def network():
     return nn.MLP(widths, "relu", engine=engine, seed=0, dtype="float64")
 
 
-def train(batch_size, lr, epochs, x=x_train, y=y_train, **settings):
+def train(batch_size, lr, epochs, x=x_train, y=y_train, begin=network, **settings):
     """A new network and its history."""
-    model = network()
+    model = begin()
     optimizer = nn.SGD(model.parameters(), lr=lr)
     return model, nn.fit(model, (x, y), nn.cross_entropy, optimizer, epochs, batch_size, **settings)
 
@@ -152,7 +154,7 @@ if full:
 # the full batch and close to 1 / √b for small ones.)
 #
 # What you should see: measured and expected agree. Four times the batch, four times the work, half the noise. And up to
-# a size of several dozen the noise is larger than the gradient itself! That training works all the same is due to the
+# a size of a few dozen the noise is larger than the gradient itself! That training works all the same is due to the
 # mean: the gradients of all batches together are the gradient of all samples, so that over many steps the noise cancels
 # and the direction remains.
 #
@@ -196,7 +198,7 @@ for size in sizes:
 alike = (single / length) ** 2
 print(f"   noise and gradient are of equal size at a batch of about {alike:.0f}")
 if full:
-    assert 36 < alike < 200
+    assert 15 < alike < 100
     assert all(1.6 < smaller / larger < 2.6 for smaller, larger in pairwise(spreads[:5]))
 
 _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
@@ -223,7 +225,9 @@ ax.figure.savefig(figures / "gradient_noise.svg", metadata={"Date": None})
 # So, what is fastest? Below each size may have the best of five learning rates, and stops after the epoch in which the
 # loss on the digits held out has come down to 0.2. What you should see: large batches need few updates but many epochs,
 # small ones few epochs but updates without number. In between the time is least. The seconds are the number of epochs
-# times the time of the quickest epoch, on one core; they are of one machine and one moment, the counts are not.
+# times the time of the quickest epoch, on one core; they are of one machine and one moment, the counts are not. (In
+# micro every number is an object of Python, which costs so much that the size of the batch hardly matters: there the
+# table ends with the times.)
 #
 # ![Time of an epoch, and updates, epochs and seconds to the same loss](../docs/batch_time.svg)
 
@@ -243,16 +247,17 @@ class StopAt(nn.Callback):
 sizes = [1, 8, 64, 256, count] if full else [1, 8, count]
 train(1, 0.1, 1)  # the first run loads the compiled kernels, or compiles them; it should not count
 print("\n4. Time")
-print(f"   {'batch':>6}  {'ms an epoch':>11}  {'best rate':>9}  {'epochs to 0.2':>13}  {'updates':>7}  {'seconds':>7}")
+needed = f"  {'best rate':>9}  {'epochs to 0.2':>13}  {'updates':>7}  {'seconds':>7}" if full else ""
+print(f"   {'batch':>6}  {'ms an epoch':>11}{needed}")
 milliseconds, reached = {}, {}
 for size in sizes:
-    milliseconds[size] = 1e3 * min(train(size, 0.01, 3 if size < 64 or not full else 20)[1].seconds)
+    milliseconds[size] = 1e3 * min(train(size, 0.01, 3 if size < 64 or not full else 60)[1].seconds)
     line = f"   {size:6,}  {milliseconds[size]:11.2f}"
     if full:
         runs = {}
         for rate in (0.03, 0.1, 0.3, 1.0, 2.0):
             goal = {"validation": (x_test, y_test), "callbacks": [StopAt(0.2)]}
-            _, history = train(size, rate, min(10 * size, 120), **goal)
+            _, history = train(size, rate, min(5 * size, 120), **goal)
             if history.stopped:
                 runs[rate] = len(history.loss), len(history.step_loss)
         best = min(runs, key=runs.get)
@@ -301,12 +306,13 @@ if full:
 
 # %%
 sizes = [8, 16, 32, 64, 128, 256, 512, count] if full else [8, 16]
+start = 0.02 if full else 0.2
 kept, scaled = {}, {}
 print("\n5. The loss of the last of ten epochs")
-print(f"   {'batch':>6}  {'updates':>7}  {'rate 0.02':>9}  {'rate':>6}  {'scaled':>6}")
+print(f"   {'batch':>6}  {'updates':>7}  {f'rate {start:g}':>9}  {'rate':>6}  {'scaled':>6}")
 for size in sizes:
-    rate = 0.02 * size / 8
-    kept[size] = train(size, 0.02, 10)[1].loss[-1]
+    rate = start * size / 8
+    kept[size] = train(size, start, 10)[1].loss[-1]
     model, scaled_history = train(size, rate, 10)
     if size == 8:
         limit = 2 / nn.sharpness(model, (x_train, y_train), nn.cross_entropy)
@@ -318,11 +324,12 @@ assert abs(scaled[16] / scaled[8] - 1) < 0.05
 if full:
     assert max(abs(scaled[size] / scaled[8] - 1) for size in (16, 32, 64, 128)) < 0.1
     assert kept[128] > 3 * scaled[128]
+    assert scaled[512] > 1.5 * scaled[8]
     assert scaled[count] > 3 * scaled[8]
-    assert 0.2 < limit < 1.2
+    assert 0.35 < limit < 0.7
 
 _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
-ax.plot(sizes, list(kept.values()), "s--", color=ORANGE, label="rate 0.02 for all sizes")
+ax.plot(sizes, list(kept.values()), "s--", color=ORANGE, label=f"rate {start:g} for all sizes")
 ax.plot(sizes, list(scaled.values()), "o-", color=BLUE, label="rate in proportion to the batch")
 ax.axhline(np.log(10), color=GREY, linestyle=":", label="all ten digits equally likely")
 ax.set(xscale="log", xlabel="samples in the batch", ylabel="loss after ten epochs", ylim=(0, None))
@@ -343,13 +350,23 @@ ax.figure.savefig(figures / "batch_and_rate.svg", metadata={"Date": None})
 #
 # It is no longer the same where a layer looks at the whole batch, as batch norm does: that still sees batches of 8.
 
+
 # %%
-small = train(8, 0.2, 2, accumulate=4)[1]
-large = train(32, 0.2, 2)[1]
-difference = max(abs(p - q) for p, q in zip(small.step_loss, large.step_loss, strict=True))
+def normed_network():
+    return nn.Sequential(*network(), nn.BatchNorm1d(10, engine=engine, dtype="float64"))
+
+
 print("\n6. Accumulation: two epochs of four batches of 8 for each update, against batches of 32")
-print(f"   {len(small.step_loss)} updates each; the losses differ by {difference:.0e} at most")
-assert difference < 1e-10
+rows = len(x_train) // 32 * 32  # none is left over: batch norm refuses a batch of one
+differences = []
+for name, begin in {"as it is": network, "with batch norm": normed_network}.items():
+    small, large = (
+        train(size, 0.2, 2, x_train[:rows], y_train[:rows], begin, accumulate=32 // size)[1].step_loss
+        for size in (8, 32)
+    )
+    differences.append(max(abs(p - q) for p, q in zip(small, large, strict=True)))
+    print(f"   {name:15}  {len(small)} updates each; the losses differ by {differences[-1]:.0e} at most")
+assert differences[0] < 1e-10 < 1e-2 < differences[1]
 
 # %%
 print(f"\n7. All done in {time.perf_counter() - started:.0f} s. The pictures:")
@@ -358,5 +375,6 @@ for name in ("gradient_noise.svg", *(["batch_time.svg"] if full else []), "batch
 
 # %% [markdown]
 # **Try:** in section 3, the gradient of a network that has been trained for 100 epochs: is the noise still of the size
-# of the gradient at the same batch? In section 4, `nn.Adam` in place of `nn.SGD`: does the size matter as much? In
-# section 5, start the scaled rates from 0.05 instead of 0.02: at which size does the rule break now?
+# of the gradient at the same batch? In section 4, `nn.Adam` in place of `nn.SGD`, with rates from 0.001 to 0.03: does
+# the size matter as much? In section 5, start from a rate of 0.05 instead of 0.02: at which size does the rule break
+# now?
