@@ -13,7 +13,7 @@ install = $(RUN) -m pip install --quiet --disable-pip-version-check $(2) --edita
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-oracles lint format generate figures gallery map bench bench-peers clean
+.PHONY: help demo test test-lowest test-oracles lint format generate figures gallery map bench bench-peers bench-tape clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ bench: $(VENV)/.test  ## compare a training step with micrograd's
 
 bench-peers: $(VENV)/.peers  ## compare the fast engine with PyTorch, JAX and NumPy on the CPU
 	$(RUN) benchmarks/peers.py
+
+bench-tape: $(VENV)/.test $(VENV)/.peers  ## compare tapes with both engines, micrograd, JAX and PyTorch
+	$(RUN) benchmarks/tape_steps.py
 
 clean:  ## delete environments, caches and results
 	rm -rf .venv .venv-lowest .venv-oracles out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
