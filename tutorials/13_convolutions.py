@@ -375,6 +375,6 @@ for name in ("convolution_by_hand.svg", "moved_digits.svg", "feature_maps.png"):
 
 # %% [markdown]
 # **Try:** turn the filter of section 1 by a quarter: what does it ask now, and what does it say of this image?
-# `nn.AvgPool2d` in place of `nn.MaxPool2d`: what becomes of the moved images? How many neurons does the MLP need to read
-# moved digits as well as the CNN, and how many parameters are that? Run your variants with `python -O`, which skips the
-# assertions: they state what holds for the numbers above.
+# `nn.AvgPool2d` in place of `nn.MaxPool2d`: what becomes of the moved images? How many neurons does the MLP need to
+# read moved digits as well as the CNN, and how many parameters are that? Run your variants with `python -O`, which
+# skips the assertions: they state what holds for the numbers above.
