@@ -51,9 +51,10 @@ demo: $(VENV)/.base  ## train one network on both engines, and draw what happens
 test: $(VENV)/.test  ## run all tests
 	$(RUN) -m pytest -q
 
+# Lessons run on micro in `make test` alone: that takes minutes, and neither dependencies nor oracles matter to it.
 test-lowest:  ## run all tests with the oldest dependencies that pyproject.toml allows, in .venv-lowest
 	@$(MAKE) --no-print-directory .venv-lowest/.lowest VENV=.venv-lowest
-	.venv-lowest/bin/python -m pytest -q
+	.venv-lowest/bin/python -m pytest -q -k "not on_micro_too"
 
 .venv-lowest/.lowest: pyproject.toml | $(RUN)
 	@echo "installing the oldest dependencies into $(VENV) ..."
@@ -63,7 +64,7 @@ test-lowest:  ## run all tests with the oldest dependencies that pyproject.toml 
 
 test-oracles:  ## run all tests, those that compare with PyTorch too, in .venv-oracles
 	@$(MAKE) --no-print-directory .venv-oracles/.oracles VENV=.venv-oracles
-	.venv-oracles/bin/python -m pytest -q
+	.venv-oracles/bin/python -m pytest -q -k "not on_micro_too"
 
 .venv-oracles/.oracles: pyproject.toml | $(RUN)
 	@echo "installing PyTorch and the test extras into $(VENV) ..."

@@ -7,8 +7,10 @@
 import sys
 from typing import TYPE_CHECKING
 
+import micro as scalars
 from fast import functional, memory
 from fast.creation import arange, eye, from_dlpack, full, linspace, ones, rand, randint, randn, zeros
+from fast.runs import train_runs
 from fast.tape import Tape, TapeRun, compile
 from fast.tensors import Rule, Tensor, as_tensor, tensor
 from fast.threads import one_thread
@@ -62,8 +64,10 @@ __all__ = [
     "randint",
     "randn",
     "randn_like",
+    "scalars",
     "stack",
     "tensor",
+    "train_runs",
     "where",
     "zeros",
     "zeros_like",

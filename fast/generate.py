@@ -7,8 +7,8 @@ that stand in a file, and it does not notice when a function that a kernel calls
 module with the formula written out in it is cached, and is compiled again when the formula changes.
 
 What `approximations.py` offers is too long to be written out wherever it is used. The kernel modules that import it
-bear a stamp of its text instead, kept true here, so that they change when it does. So do those that use other modules
-in `_STAMPED`.
+bear a stamp of its text instead, kept true here, so that they change when it does. So do those that use `lanes.py`
+or the kernels of updates.
 
 Each row of `micro.ops.OPS` becomes one kernel for the result and one for each slope. Every target writes the same
 loops in its own frame; `TARGETS` lists them. Each row is also a branch in the two interpreters of a tape; `TAPES`
@@ -317,7 +317,7 @@ def tape_text(tape: Tape) -> str:
 # ----------------------------------------------------------------------------------------------------------------------
 # Stamps, and the files as a whole.
 
-_STAMP = re.compile('^(APPROXIMATIONS|LANES_TEXT|TAPE_ONE|TAPE_LANES|UPDATES) = ".*"$', re.MULTILINE)
+_STAMP = re.compile('^(APPROXIMATIONS|LANES_TEXT|UPDATES) = ".*"$', re.MULTILINE)
 
 
 def _stamped(name: str) -> Path:
@@ -338,9 +338,7 @@ def texts() -> dict[Path, str]:
         text = found.get(path) or path.read_text()
         return f'{match[1]} = "{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
 
-    for _ in range(2):  # the second time for stamps of what bears a stamp itself
-        found = {path: _STAMP.sub(stamp, text) for path, text in found.items()}
-    return found
+    return {path: _STAMP.sub(stamp, text) for path, text in found.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import micro
 from fast import optimizers, programs, threads
+from fast.interpreters import interpreters
 from fast.kernels import tape as kernels
 from fast.lanes import LANES
 from fast.programs import Graph, Program
@@ -51,7 +53,12 @@ class Tape:
 
     def __repr__(self) -> str:
         counts = f"{len(self.inputs)} inputs, {len(self.parameters)} parameters"
-        return f"Tape({len(self.graph.op):,} nodes in {self._whole.work:,} operations, {counts}, {self.dtype})"
+        return f"Tape({len(self.graph.op):,} nodes in {self.work:,} operations, {counts}, {self.dtype})"
+
+    @property
+    def work(self) -> int:
+        """How many operations a sample takes, a product with its sum counted as one."""
+        return self._whole.work
 
     def forward(self, *samples: Any, parameters: Any = None) -> np.ndarray:
         """The results (N,) for N samples, without gradients. Arguments as in `run`."""
@@ -117,7 +124,7 @@ class Tape:
         once, lanes = self._split
         values, grad_x, memory = np.empty(len(x), x.dtype), np.empty_like(x), self._memory(len(x))
         done = threads.run(
-            *((kernels.batch, kernels.batch_parallel), lanes.work * len(x), LARGE),
+            *((kernels.batch, kernels.batch_parallel), lanes.work * len(x), LARGE, interpreters(self.dtype)),
             *(once, lanes, x, weight, numbers, memory, values, grad_x, optimizer, state, losses),
         )
         return done, TapeRun(values, memory.one_d[: len(numbers)].copy(), grad_x)
@@ -126,7 +133,7 @@ class Tape:
         program, count = self._whole, len(numbers)
         v, d = self._values(program), np.empty(program.grad_rows, self.dtype)
         v[:count], v[count : program.leaves] = numbers, x
-        value = kernels.one(program, weight, v, d)
+        value = kernels.one(interpreters(self.dtype), program, weight, v, d)
         return TapeRun(np.array([value], self.dtype), d[:count].copy(), d[count : program.leaves].copy()[None])
 
     @cached_property
@@ -232,6 +239,8 @@ def _leaves(name: str, tensors: Any) -> list[Value]:
         raise TypeError(f"compile: {name}={tensors!r:.80} is no list; give [x], or model.parameters()")
     found: list[Value] = []
     for tensor in tensors:
+        if isinstance(tensor, Vocabulary) and tensor.engine is not micro:
+            raise TypeError(f"compile: {name} has {tensor!r:.80}, which is no tensor of micro")
         values = list(tensor.flat()) if isinstance(tensor, Vocabulary) else _leaves(name, tensor)
         for value in values:
             if not isinstance(value, Value):
@@ -264,9 +273,7 @@ def _read(result: Value, inputs: list[Value], parameters: list[Value]) -> Graph:
             "value.requires_grad = False where they shall stay the number that they are"
         )
     if not graph.varying[-1]:
-        raise ValueError(
-            "compile: the result depends on none of the inputs and parameters; name those that it is made of"
-        )
+        raise ValueError("compile: the result depends on no input and no parameter; name those that it is made of")
     return graph
 
 

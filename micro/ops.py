@@ -156,11 +156,14 @@ _ROWS = (
 #: table, for there is nothing to compute.
 COPY = Op("copy", "copy", "x", ("1",), (_ANY,))
 
+#: The larger one of two numbers, of which nobody wants to know how steep it is: softmax subtracts the largest.
+LARGER = Op("larger", "max", "a if a > b or a != a else b", ("0", "0"), (_ANY, _ANY), kink="a - b")
+
 #: The table: name to row.
 OPS: dict[str, Op] = {op.name: op for op in _ROWS}
 
 #: All that a graph may hold.
-OPERATIONS: tuple[Op, ...] = (*_ROWS, COPY)
+OPERATIONS: tuple[Op, ...] = (*_ROWS, COPY, LARGER)
 
 #: Questions with the answer yes or no. They have no slopes, so they are not rows, and no graph records them.
 COMPARISONS: dict[str, Callable] = {

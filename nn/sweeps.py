@@ -33,6 +33,7 @@ from nn.diagnosis import final_loss
 from nn.engine import Engine, Tensor
 from nn.executors import check_pickles, compute
 from nn.history import Run
+from nn.lanes import Lanes, fits_lanes, move_alike, step_order
 from nn.modules import Module, first_parameter
 from nn.optim import SGD, Optimizer, check_positive
 from nn.training import Loss, fit
@@ -100,13 +101,18 @@ def sweep(
     epochs: int,
     batch_size: int | None = None,
     shuffle: bool = True,
+    lanes: bool = True,
     executor: Executor | None = None,
     progress: bool = False,
 ) -> Sweep:
     """Train a network with each combination of optimizer, learning rate and seed, and tell all losses.
 
-    A run equals `nn.fit` with the same seed, bit for bit, whatever else is in the sweep. Divergence is a result here,
-    and nobody is warned of it.
+    A run equals `nn.fit` with the same seed, and to the bit it is the same whatever else is in the sweep. Divergence is
+    a result here, and nobody is warned of it.
+
+    Small networks of the fast engine are trained beside each other, 16 runs at once, where the loss is the mean over
+    the losses of its samples (see `nn.lanes`). They equal `fit` up to rounding, which may grow from step to step where
+    training is at the edge of stability.
 
     model: what is made anew for each run, from the seed: a model of layers of `nn`, of which only the structure counts;
         or, where you have modules of your own or weights to begin with, a function of the seed that returns a model.
@@ -115,6 +121,7 @@ def sweep(
     seeds: whole numbers, each once; a seed sets the first weights and the shuffling. (0,) unless given.
     optimizers: classes such as `[nn.SGD, nn.Adam]`; or functions of parameters and learning rate by names of your own,
         such as {"momentum": functools.partial(nn.SGD, momentum=0.9)}. `nn.SGD` unless given.
+    lanes: False trains every run by `fit`, which it then equals bit for bit. True unless given.
     executor: whose workers train, such as `concurrent.futures.ProcessPoolExecutor()`, or Dask's `client.get_executor()`
         for several machines; see `nn.executors.compute` for what happens when one dies. Each worker keeps to one
         thread; with networks so large that all cores work on one step, that may change the last digits. The data travel
@@ -131,9 +138,12 @@ def sweep(
     if executor is not None:
         check_pickles("sweep", executor, {"model": make, "loss": loss, **makers})
     training = _Training(make, (x, y), loss, count, size, shuffle)
-    runs = [_Settings(*one) for one in product(makers.values(), rates, numbers)]
-    trained = _train_all(_groups(training, runs), executor, first_parameter(first).engine, progress)
-    losses = trained.reshape(len(makers), len(rates), len(numbers), training.steps)
+    tried = [[maker(first.parameters(), rate) for rate in rates] for maker in makers.values()]
+    beside = lanes and all(map(move_alike, tried)) and fits_lanes(first, x, y, loss, size)
+    runs = [_Settings(maker, rate, seed) for maker, seed, rate in product(makers.values(), numbers, rates)]
+    groups = _groups(training, runs, beside, _TOGETHER if executor is None else 16)
+    trained = _train_all(groups, executor, first_parameter(first).engine, progress)
+    losses = trained.reshape(len(makers), len(numbers), len(rates), training.steps).swapaxes(1, 2)
     bad = ~np.isfinite(losses)
     diverged_at = np.where(bad.any(axis=-1), bad.argmax(axis=-1), -1)
     final_losses = np.apply_along_axis(final_loss, -1, losses)
@@ -142,6 +152,10 @@ def sweep(
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Training.
+
+
+#: So many runs are trained in one call: enough for all cores, few enough for a bar to move.
+_TOGETHER = 256
 
 
 class _Settings(NamedTuple):
@@ -164,6 +178,15 @@ class _Training:
     shuffle: bool
 
     @property
+    def by_seed(self) -> bool:
+        """Whether the seed decides which samples make a batch."""
+        return self.shuffle and self.batch_size < len(self.data[0])
+
+    def alike(self, a: _Settings, b: _Settings) -> bool:
+        """Whether two runs can be trained beside each other."""
+        return a.optimizer is b.optimizer and (a.seed == b.seed or not self.by_seed)
+
+    @property
     def steps(self) -> int:
         return self.epochs * math.ceil(len(self.data[0]) / self.batch_size)
 
@@ -172,12 +195,25 @@ class _Group(NamedTuple):
     """Runs that are trained together: the task of a worker."""
 
     training: _Training
-    runs: Sequence[_Settings]
+    runs: list[_Settings]
+    beside: bool
 
 
-def _groups(training: _Training, runs: Sequence[_Settings]) -> list[_Group]:
-    """Which runs are trained together, in their order: each by itself."""
-    return [_Group(training, [run]) for run in runs]
+def _groups(training: _Training, runs: Sequence[_Settings], beside: bool, largest: int) -> list[_Group]:
+    """Which runs are trained together, in their order: each by itself, or `largest` at most beside each other.
+
+    Runs beside each other have one optimizer, its learning rate aside, and see the same samples at the same time: all
+    samples, or batches in the order of one seed.
+    """
+    if not beside:
+        return [_Group(training, [run], False) for run in runs]
+    found = [_Group(training, [], True)]
+    for run in runs:
+        before = found[-1].runs
+        if before and (len(before) == largest or not training.alike(before[0], run)):
+            found.append(_Group(training, [], True))
+        found[-1].runs.append(run)
+    return found
 
 
 def _train_all(groups: Sequence[_Group], executor: Executor | None, engine: Engine, progress: bool) -> np.ndarray:
@@ -195,12 +231,24 @@ def _train_all(groups: Sequence[_Group], executor: Executor | None, engine: Engi
 
 
 def _train_runs(group: _Group) -> np.ndarray:
-    """The losses (runs, steps) of a group, nan after a divergence: here by `fit`, one run after the other."""
+    """The losses (runs, steps) of a group, nan after a divergence: in lanes, or by `fit`, one run after the other."""
+    if group.beside:
+        return _train_beside(group)
     losses = np.full((len(group.runs), group.training.steps), math.nan)
     for row, run in zip(losses, group.runs, strict=True):
         curve = _train(group.training, run)
         row[: len(curve)] = curve
     return losses
+
+
+def _train_beside(group: _Group) -> np.ndarray:
+    training, first = group.training, group.runs[0]
+    models = {seed: training.model(seed) for seed in {run.seed for run in group.runs}}
+    seed = first.seed if training.by_seed else None
+    order = step_order(len(training.data[0]), training.batch_size, training.epochs, seed)
+    optimizers = [run.optimizer(models[run.seed].parameters(), run.lr) for run in group.runs]
+    lanes = Lanes(models[first.seed], *training.data, training.loss)
+    return lanes.train([models[run.seed] for run in group.runs], optimizers, order)
 
 
 def _train(training: _Training, run: _Settings) -> list[float]:

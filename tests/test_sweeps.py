@@ -11,6 +11,7 @@ import fast
 import micro
 import nn
 import viz
+from nn.lanes import fits_lanes
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(7, 2))
@@ -30,7 +31,7 @@ def swept(engine, model=None, **changes):
 
 @pytest.mark.filterwarnings("ignore::nn.DivergenceWarning")
 def test_every_run_is_the_one_of_fit(engine):
-    result = swept(engine)
+    result = swept(engine, lanes=False)
     assert result.losses.shape == (2, 3, 2, 12)
     for (i, j, k), diverged_at in np.ndenumerate(result.diverged_at):
         model = network(engine, SEEDS[k])
@@ -46,11 +47,79 @@ def test_every_run_is_the_one_of_fit(engine):
     assert result.seeds.tolist() == SEEDS
 
 
-@pytest.mark.parametrize("changes", [{}, {"batch_size": None}, {"shuffle": False}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{}, {"batch_size": None}, {"batch_size": None, "lanes": False}, {"shuffle": False}], ids=str
+)
 def test_a_run_does_not_depend_on_the_others(engine, changes):
     everything = swept(engine, **changes).losses
     alone = swept(engine, learning_rates=[0.3], seeds=[0], optimizers={"mine": nn.Adam}, **changes)
     np.testing.assert_array_equal(alone.losses, everything[:1, 1:2, 1:])
+
+
+KINDS = {
+    "regression": (lambda: network(fast), Y, nn.mse_loss),
+    "hinge": (lambda: network(fast), np.sign(Y), nn.hinge_loss),
+    "classes": (
+        lambda: nn.Sequential(nn.MLP([2, 4, 3], "relu", engine=fast, seed=0, dtype="float64")),
+        np.arange(7) % 3,
+        nn.cross_entropy,
+    ),
+    "probabilities": (
+        lambda: nn.Sequential(network(fast), nn.Sigmoid()),
+        (Y > 0).astype(float),
+        nn.binary_cross_entropy,
+    ),
+}
+ALL_OPTIMIZERS = {
+    **{kind.__name__: kind for kind in (nn.SGD, nn.Adam, nn.AdamW, nn.RMSprop, nn.Adagrad)},
+    "nesterov": partial(nn.SGD, momentum=0.9, nesterov=True, weight_decay=0.01),
+}
+
+
+@pytest.mark.parametrize("batch_size", [None, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_lanes_train_what_fit_trains(kind, batch_size, monkeypatch):
+    """Up to rounding, with every optimizer, in batches of which the last is smaller, and for more runs than lanes."""
+    make, y, loss = KINDS[kind]
+    settings = {
+        "learning_rates": np.geomspace(1e-3, 0.1, 9),
+        "seeds": [0, 1],
+        "optimizers": ALL_OPTIMIZERS,
+        "epochs": 4,
+        "batch_size": batch_size,
+    }
+    reference = nn.sweep(make(), (X, y), loss, lanes=False, **settings)
+    monkeypatch.setattr("nn.sweeps.fit", None)  # whoever called it would fail
+    np.testing.assert_allclose(nn.sweep(make(), (X, y), loss, **settings).losses, reference.losses, rtol=1e-9)
+
+
+def of_own(prediction, target):
+    return ((prediction - target) ** 2).sum()
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [
+        (nn.Sequential(network(fast), nn.Dropout(0.5, seed=0)), nn.mse_loss),
+        (nn.Sequential(nn.BatchNorm1d(2, engine=fast, dtype="float64"), network(fast)), nn.mse_loss),
+        (network(fast), of_own),
+        (nn.MLP([2, 300, 300, 1], "tanh", engine=fast, seed=0), nn.mse_loss),
+    ],
+    ids=["dropout", "batch norm", "a loss of one's own", "large"],
+)
+def test_what_cannot_be_lanes_is_trained_by_fit(model, loss):
+    settings = {"learning_rates": [0.01], "epochs": 2, "batch_size": 4}
+    results = [nn.sweep(model, (X, Y), loss, lanes=lanes, **settings).losses for lanes in (True, False)]
+    np.testing.assert_array_equal(*results)
+
+
+def test_graphs_that_depend_on_numbers_are_no_lanes():
+    """A pool takes the largest number, and which one that is a graph of scalars does not say."""
+    pool = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1, 1, engine=fast, seed=0, dtype="float64"))
+    images = np.random.default_rng(0).normal(size=(6, 1, 2, 2))
+    assert not fits_lanes(pool, images, images[:, 0, 0, :1], nn.mse_loss, 6)
+    mean = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(1, 1, engine=fast, seed=0, dtype="float64"))
+    assert fits_lanes(mean, images, images[:, 0, 0, :1], nn.mse_loss, 6)
 
 
 def test_a_model_counts_as_its_structure_and_a_function_makes_its_own(engine):
@@ -63,9 +132,10 @@ def test_a_model_counts_as_its_structure_and_a_function_makes_its_own(engine):
         np.testing.assert_array_equal(weights, before[name])
 
 
-def test_divergence_is_a_result():
+@pytest.mark.parametrize("lanes", [True, False])
+def test_divergence_is_a_result(lanes):
     linear = nn.Linear(2, 1, engine=fast, seed=0, dtype="float64")
-    result = nn.sweep(linear, (X, Y), nn.mse_loss, learning_rates=[1e-3, 1e100], epochs=6)
+    result = nn.sweep(linear, (X, Y), nn.mse_loss, learning_rates=[1e-3, 1e100], epochs=6, lanes=lanes)
     assert result.diverged_at.ravel().tolist() == [-1, 2]
     assert result.losses[0, 1, 0, 2] == math.inf
     assert np.isnan(result.losses[0, 1, 0, 3:]).all()
@@ -122,7 +192,7 @@ def test_ctrl_c_ends_the_whole_sweep():
 
     with pytest.raises(KeyboardInterrupt, match="interrupted by hand in epoch 1"):
         swept(fast, optimizers={"noted": noted})
-    assert len(made) == 4  # one of them to see whether it can be trained
+    assert len(made) == 5  # four of them to see what can be trained, and how
 
 
 class Mine(nn.Module):

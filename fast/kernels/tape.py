@@ -1,7 +1,8 @@
 """What is done with a tape: one sample, a batch with a sample in each lane, and trainings with a run in each lane.
 
-The numbers of a program (see `fast/programs.py`) lie in rows: `v` its values, `d` its gradients. The first rows, the
-same ones in all programs of a tape, are the parameters, the inputs, and what the samples of a batch share.
+`run` are the interpreters (see `fast/interpreters.py`). The numbers of a program (see `fast/programs.py`) lie in rows:
+`v` its values, `d` its gradients. The first rows, the same ones in all programs of a tape, are the parameters, the
+inputs, and what the samples of a batch share.
 """
 
 import math
@@ -9,28 +10,27 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from fast.kernels import tape_lanes, tape_one, updates
+from fast.kernels import updates
 from fast.lanes import LANES
 
 # Numba does not see that a function of another file has changed. These lines do change with it (`make generate`).
 LANES_TEXT = "bc76899c94e60969"
-TAPE_ONE = "2b43bc5a54b4b4aa"
-TAPE_LANES = "4ab48737b913041b"
 UPDATES = "be59ffe810a77c70"
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def one(program, weight, v, d):
+def one(run, program, weight, v, d):
     """The value of the result and, in `d`, the gradients of the leaves, of which `v` holds the numbers.
 
     weight: the gradient of the result; 0 asks for no gradients.
     """
-    tape_one.forward(program.code, program.pairs, v)
+    forward, backward = run.forward, run.backward
+    forward(program.code, program.pairs, v)
     if weight != 0:
         for row in range(program.leaves):
             d[row] = 0
         d[program.grad_root] = weight
-        tape_one.backward(program.code, program.pairs, program.fresh, program.leaves, v, d)
+        backward(program.code, program.pairs, program.fresh, program.leaves, v, d)
     return v[program.root]
 
 
@@ -39,7 +39,7 @@ def one(program, weight, v, d):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def group(lanes, first, last, x, parameters, weight, shared, v, d, sums, values, grad_x):
+def group(run, lanes, first, last, x, parameters, weight, shared, v, d, sums, values, grad_x):
     """The samples of the blocks from `first` to `last`: their values, and the gradients of what they share, in `sums`.
 
     x (N, inputs): the samples; parameters: how many rows come before those of the inputs.
@@ -47,6 +47,7 @@ def group(lanes, first, last, x, parameters, weight, shared, v, d, sums, values,
     shared: the numbers in the rows of leaves, those of the inputs aside.
     Lanes that are left over in the last block repeat the last sample, with a weight of 0.
     """
+    forward, backward = run.forward_lanes, run.backward_lanes
     inputs = x.shape[1]
     for row in range(lanes.leaves):
         for lane in range(LANES):
@@ -57,7 +58,7 @@ def group(lanes, first, last, x, parameters, weight, shared, v, d, sums, values,
         for i in range(inputs):
             for lane in range(LANES):
                 v[parameters + i, lane] = x[start + min(lane, count - 1), i]
-        tape_lanes.forward(lanes.code, lanes.pairs, v)
+        forward(lanes.code, lanes.pairs, v)
         for lane in range(count):
             values[start + lane] = v[lanes.root, lane]
         if weight == 0:
@@ -67,7 +68,7 @@ def group(lanes, first, last, x, parameters, weight, shared, v, d, sums, values,
                 d[parameters + i, lane] = 0
             before = d[lanes.grad_root, lane] if lanes.grad_root < lanes.leaves else 0
             d[lanes.grad_root, lane] = before + (weight if lane < count else 0)
-        tape_lanes.backward(lanes.code, lanes.pairs, lanes.fresh, lanes.leaves, v, d)
+        backward(lanes.code, lanes.pairs, lanes.fresh, lanes.leaves, v, d)
         for lane in range(count):
             for i in range(inputs):
                 grad_x[start + lane, i] = d[parameters + i, lane]
@@ -87,7 +88,7 @@ def _add_lanes(d, row):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def batch(once, lanes, x, weight, numbers, memory, values, grad_x, optimizer, state, losses):
+def batch(run, once, lanes, x, weight, numbers, memory, values, grad_x, optimizer, state, losses):
     """All samples, once or for a training: their values (N,) and, in memory.one_d, the gradients of the parameters.
 
     once, lanes: the programs of what the samples share, and of the rest; numbers: the parameters.
@@ -100,7 +101,7 @@ def batch(once, lanes, x, weight, numbers, memory, values, grad_x, optimizer, st
     """
     groups, blocks = len(memory.v), (len(x) + LANES - 1) // LANES
     for step in range(max(1, len(losses))):
-        begin_batch(once, numbers, memory)
+        begin_batch(run, once, numbers, memory)
         for g in range(groups):
             first, last, v, d, sums = (
                 g * blocks // groups,
@@ -109,17 +110,17 @@ def batch(once, lanes, x, weight, numbers, memory, values, grad_x, optimizer, st
                 memory.d[g],
                 memory.sums[g],
             )
-            group(lanes, first, last, x, len(numbers), weight, memory.one_v, v, d, sums, values, grad_x)
-        if not end_batch(once, weight, numbers, memory, values, optimizer, state, losses, step):
+            group(run, lanes, first, last, x, len(numbers), weight, memory.one_v, v, d, sums, values, grad_x)
+        if not end_batch(run, once, weight, numbers, memory, values, optimizer, state, losses, step):
             return step
     return len(losses)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def batch_parallel(once, lanes, x, weight, numbers, memory, values, grad_x, optimizer, state, losses):
+def batch_parallel(run, once, lanes, x, weight, numbers, memory, values, grad_x, optimizer, state, losses):
     groups, blocks = len(memory.v), (len(x) + LANES - 1) // LANES
     for step in range(max(1, len(losses))):
-        begin_batch(once, numbers, memory)
+        begin_batch(run, once, numbers, memory)
         for g in prange(groups):
             first, last, v, d, sums = (
                 g * blocks // groups,
@@ -128,30 +129,32 @@ def batch_parallel(once, lanes, x, weight, numbers, memory, values, grad_x, opti
                 memory.d[g],
                 memory.sums[g],
             )
-            group(lanes, first, last, x, len(numbers), weight, memory.one_v, v, d, sums, values, grad_x)
-        if not end_batch(once, weight, numbers, memory, values, optimizer, state, losses, step):
+            group(run, lanes, first, last, x, len(numbers), weight, memory.one_v, v, d, sums, values, grad_x)
+        if not end_batch(run, once, weight, numbers, memory, values, optimizer, state, losses, step):
             return step
     return len(losses)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def begin_batch(once, numbers, memory):
+def begin_batch(run, once, numbers, memory):
     """Compute what the samples share."""
+    forward = run.forward
     for row in range(len(numbers)):
         memory.one_v[row] = numbers[row]
-    tape_one.forward(once.code, once.pairs, memory.one_v)
+    forward(once.code, once.pairs, memory.one_v)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def end_batch(once, weight, numbers, memory, values, optimizer, state, losses, step):
+def end_batch(run, once, weight, numbers, memory, values, optimizer, state, losses, step):
     """Sum the gradients over the groups and, in a training, note the loss and update; False where that is the end."""
+    backward = run.backward
     if weight != 0:
         for row in range(once.leaves):
             total = memory.sums[0, row]
             for g in range(1, len(memory.sums)):
                 total += memory.sums[g, row]
             memory.one_d[row] = total
-        tape_one.backward(once.code, once.pairs, once.fresh, once.leaves, memory.one_v, memory.one_d)
+        backward(once.code, once.pairs, once.fresh, once.leaves, memory.one_v, memory.one_d)
     if len(losses) == 0:
         return True
     losses[step] = _mean(values)
@@ -200,15 +203,17 @@ def update(optimizer, p, g, state, t, lr):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def block_of_runs(programs, which, x, order, parameters, rates, optimizer, losses):
+def block_of_runs(run, programs, which, x, order, parameters, rates, optimizer, losses):
     """Train LANES runs beside each other, each with its own parameters (P, LANES) and learning rate (LANES).
 
     programs: the programs of all kinds of samples, one after the other; which (N,): the kind of each sample.
-    x (N, inputs): what the samples give; order (steps, batch): the samples of each step, the same ones for all runs.
+    x (N, inputs): what the samples give; order (steps, batch): the samples of each step, the same ones for all runs,
+    with -1 behind the last where a batch is smaller.
     losses (steps, LANES): the mean loss of each step before its update. A run whose loss is no finite number stands
     still from there on, and its further losses are nan.
     """
-    count, inputs, batch = len(parameters), x.shape[1], order.shape[1]
+    forward, backward = run.forward_lanes, run.backward_lanes
+    count, inputs = len(parameters), x.shape[1]
     v = np.zeros((programs.rows, LANES), parameters.dtype)
     d = np.zeros((programs.grad_rows, LANES), parameters.dtype)
     state = np.full((3, count, LANES), optimizer.start, parameters.dtype)
@@ -219,24 +224,25 @@ def block_of_runs(programs, which, x, order, parameters, rates, optimizer, losse
             v[row, lane] = parameters[row, lane]
     alive = np.ones(LANES, np.bool_)
     for step in range(len(order)):
+        batch = (order[step] >= 0).sum()
         total = np.zeros(LANES)
         for row in range(count):
             for lane in range(LANES):
                 d[row, lane] = 0
-        for sample in order[step]:
+        for sample in order[step, :batch]:
             kind = which[sample]
             code = programs.code[programs.starts[kind] : programs.starts[kind + 1]]
             for i in range(inputs):
                 for lane in range(LANES):
                     v[count + i, lane] = x[sample, i]
-            tape_lanes.forward(code, programs.pairs, v)
+            forward(code, programs.pairs, v)
             root, grad_root = programs.roots[kind], programs.grad_roots[kind]
             for lane in range(LANES):
                 total[lane] += v[root, lane]
                 for row in range(count, programs.leaves):
                     d[row, lane] = 0
                 d[grad_root, lane] = 1 / batch
-            tape_lanes.backward(code, programs.pairs, programs.fresh, programs.leaves, v, d)
+            backward(code, programs.pairs, programs.fresh, programs.leaves, v, d)
         for lane in range(LANES):
             losses[step, lane] = total[lane] / batch if alive[lane] else math.nan
             alive[lane] = alive[lane] and math.isfinite(losses[step, lane])
@@ -253,15 +259,15 @@ def block_of_runs(programs, which, x, order, parameters, rates, optimizer, losse
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def runs(programs, which, x, order, parameters, rates, optimizer, losses):
+def runs(run, programs, which, x, order, parameters, rates, optimizer, losses):
     """`block_of_runs` for all blocks: parameters (blocks, P, LANES), rates (blocks, LANES), losses (blocks, steps,
     LANES).
     """
     for block in range(len(parameters)):
-        block_of_runs(programs, which, x, order, parameters[block], rates[block], optimizer, losses[block])
+        block_of_runs(run, programs, which, x, order, parameters[block], rates[block], optimizer, losses[block])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def runs_parallel(programs, which, x, order, parameters, rates, optimizer, losses):
+def runs_parallel(run, programs, which, x, order, parameters, rates, optimizer, losses):
     for block in prange(len(parameters)):
-        block_of_runs(programs, which, x, order, parameters[block], rates[block], optimizer, losses[block])
+        block_of_runs(run, programs, which, x, order, parameters[block], rates[block], optimizer, losses[block])

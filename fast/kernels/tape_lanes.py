@@ -155,6 +155,10 @@ def forward(code, pairs, v):
             x = code[i, 2]
             for lane in range(v.shape[1]):
                 v[y, lane] = v[x, lane]
+        elif op == 32:  # larger
+            a, b = code[i, 2], code[i, 3]
+            for lane in range(v.shape[1]):
+                v[y, lane] = v[a, lane] if v[a, lane] > v[b, lane] or v[a, lane] != v[a, lane] else v[b, lane]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -336,3 +340,9 @@ def backward(code, pairs, fresh, trash, v, d):
             x = code[i, 2]
             for lane in range(v.shape[1]):
                 d[code[i, 6], lane] += (number(1)) * d[grad, lane]
+        elif op == 32:  # larger
+            a, b = code[i, 2], code[i, 3]
+            for lane in range(v.shape[1]):
+                d[code[i, 6], lane] += (number(0)) * d[grad, lane]
+            for lane in range(v.shape[1]):
+                d[code[i, 7], lane] += (number(0)) * d[grad, lane]

@@ -122,6 +122,9 @@ def forward(code, pairs, v):
         elif op == 31:  # copy
             x = code[i, 2]
             v[y] = v[x]
+        elif op == 32:  # larger
+            a, b = code[i, 2], code[i, 3]
+            v[y] = v[a] if v[a] > v[b] or v[a] != v[a] else v[b]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -259,3 +262,7 @@ def backward(code, pairs, fresh, trash, v, d):
         elif op == 31:  # copy
             x = code[i, 2]
             d[code[i, 6]] += (number(1)) * d[grad]
+        elif op == 32:  # larger
+            a, b = code[i, 2], code[i, 3]
+            d[code[i, 6]] += (number(0)) * d[grad]
+            d[code[i, 7]] += (number(0)) * d[grad]

@@ -11,6 +11,7 @@ from typing import Any
 
 from micro import checks
 from micro.array import Array, along, at, build, copied, number_of
+from micro.ops import LARGER
 from micro.value import Value
 from micro.vocabulary import Dim, Extreme, float64, int64
 
@@ -188,10 +189,14 @@ def _log_softmax(line: Line) -> Line:
 def _shift(line: Line) -> Line:
     """Subtract the largest number, which keeps `exp` from overflowing.
 
-    Any number may be subtracted from all, for it cancels in exp(x[i]) / sum(exp(x[j])); so it is a constant, and no
-    gradient needs to flow through the choice of the largest.
+    Any number may be subtracted from all, for it cancels in exp(x[i]) / sum(exp(x[j])); so no gradient needs to flow
+    through the choice of the largest.
     """
-    largest = _largest(line)
+    if not line:
+        return line
+    largest = line[0]
+    for value in line[1:]:
+        largest = Value._apply(LARGER, largest, value)
     return [value - largest for value in line]
 
 
