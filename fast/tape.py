@@ -103,7 +103,7 @@ class Tape:
         """
         other = _read(result, _leaves("inputs", inputs), _leaves("parameters", parameters))
         if other.structure != self.graph.structure:
-            raise ValueError(f"check: {_difference(self.graph, other)}; the graph has changed, so compile it anew")
+            raise ValueError(f"check: {_difference(self.graph, other)}; compile it anew")
 
     def _run(self, samples: Sequence[Any], parameters: Any, weight: float) -> TapeRun:
         x, numbers = self._columns("run", samples), self._numbers(parameters)
