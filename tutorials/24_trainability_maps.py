@@ -13,7 +13,11 @@
 import argparse
 import dataclasses
 import math
+import multiprocessing
+import os
 import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import matplotlib
@@ -254,7 +258,41 @@ ax.legend(title="dimension")
 figure.savefig(figures / "trainability_boxes.svg", metadata={"Date": None})
 
 # %% [markdown]
-# ## 6. What to take home
+# ## 6. By other processes
+#
+# A map is computed in tiles of 32 x 32 pixels, and no tile needs another one. So other processes can compute them:
+# `executor=` takes anything that obeys `concurrent.futures.Executor`. Here it is a pool of two processes, and the map
+# is the same, bit for bit, coast included: a pixel does not depend on who computes it. On one machine there is little
+# to gain, as the fast engine uses all cores anyway. On several there is: with the extra `dask`,
+# `executor=client.get_executor()` hands the tiles to the workers of a Dask cluster, and nothing else changes.
+# `nn.sweep` takes an executor too.
+#
+# What if a worker dies? Such a pool is lost then, with every tile that is not done. These are computed by the process
+# that asked for the map, with a warning, and the map is again the same. Dask gives the tile to another worker.
+#
+# A worker begins by reading the script that started it. In a script of your own, put the work under
+# `if __name__ == "__main__":`, or each worker does it again. This lesson hides its name from them, and so they read
+# nothing.
+
+# %%
+globals().pop("__file__", None)
+asked = {"condition": "identity", "resolution": 64, "steps": 50, "engine": fast}
+here = nn.trainability_map(**asked)
+with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+    there = nn.trainability_map(**asked, executor=pool)
+    pool.submit(os._exit, 1).exception()  # a worker dies; the answer is that the pool is broken
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        rescued = nn.trainability_map(**asked, executor=pool)
+print(f"\n6. By other processes: {np.sum(here.values == there.values):,} of {here.values.size:,} pixels are the same")
+print(f"   after the death of a worker: {str(caught[0].message).rpartition('; ')[2]}")
+assert np.array_equal(there.values, here.values)
+assert np.array_equal(rescued.values, here.values)
+assert [warning.category for warning in caught] == [RuntimeWarning]
+assert "4 of 4 tasks are computed here" in str(caught[0].message)
+
+# %% [markdown]
+# ## 7. What to take home
 #
 # - The largest rate that works is no number that could be known exactly. Search on a scale of factors, and stay away
 #   from the edge: a rate three times smaller costs some time, one slightly too large costs everything.
@@ -266,7 +304,7 @@ figure.savefig(figures / "trainability_boxes.svg", metadata={"Date": None})
 # `.venv/bin/python tutorials/map.py --help`.
 
 # %%
-print(f"\n6. All done in {time.perf_counter() - started:.0f} s. The pictures:")
+print(f"\n7. All done in {time.perf_counter() - started:.0f} s. The pictures:")
 for name in ("trainability_map.png", "trainability_line.svg", "trainability_zoom.png", "trainability_boxes.svg"):
     print(f"   {figures / name}")
 
