@@ -100,8 +100,9 @@ bench: $(VENV)/.test  ## compare a training step with micrograd's
 bench-peers: $(VENV)/.peers  ## compare the fast engine with PyTorch, JAX and NumPy on the CPU
 	$(RUN) benchmarks/peers.py
 
-bench-tape: $(VENV)/.test $(VENV)/.peers  ## compare tapes with both engines, micrograd, JAX and PyTorch
+bench-tape: $(VENV)/.test $(VENV)/.peers  ## compare tapes and sweeps with both engines, micrograd, JAX and PyTorch
 	$(RUN) benchmarks/tape_steps.py
+	$(RUN) benchmarks/sweep_runs.py
 
 clean:  ## delete environments, caches and results
 	rm -rf .venv .venv-lowest .venv-oracles out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
