@@ -7,7 +7,7 @@ that stand in a file, and it does not notice when a function that a kernel calls
 module with the formula written out in it is cached, and is compiled again when the formula changes.
 
 What `approximations.py` offers is too long to be written out wherever it is used. The kernel modules that import it
-bear a stamp of its text instead, kept true here, so that they change when it does. So do those that use `lanes.py`
+bear a stamp of its text instead, kept true here, so that they change when it does. So do those that use `intrinsics.py`
 or the kernels of updates.
 
 Each row of `micro.ops.OPS` becomes one kernel for the result and one for each slope. Every target writes the same
@@ -229,8 +229,8 @@ d[pairs[k, 3]] += v[pairs[k, 0]] * d[grad]""",
         header=_TAPE_HEADER.format(
             what="in many lanes",
             shape="in each row a number for every lane",
-            imports="\nfrom fast.lanes import multiply_add",
-            stamps='APPROXIMATIONS = ""\nLANES_TEXT = ""',
+            imports="\nfrom fast.intrinsics import multiply_add",
+            stamps='APPROXIMATIONS = ""\nINTRINSICS = ""',
         ),
         loop="for lane in range(v.shape[1]):",
         lane=", lane",
@@ -317,12 +317,12 @@ def tape_text(tape: Tape) -> str:
 # ----------------------------------------------------------------------------------------------------------------------
 # Stamps, and the files as a whole.
 
-_STAMP = re.compile('^(APPROXIMATIONS|LANES_TEXT|UPDATES) = ".*"$', re.MULTILINE)
+_STAMP = re.compile('^(APPROXIMATIONS|INTRINSICS|UPDATES) = ".*"$', re.MULTILINE)
 
 
 def _stamped(name: str) -> Path:
     """The file of whose text a stamp is made."""
-    places = {"APPROXIMATIONS": APPROXIMATIONS, "LANES_TEXT": APPROXIMATIONS.with_name("lanes.py")}
+    places = {"APPROXIMATIONS": APPROXIMATIONS, "INTRINSICS": APPROXIMATIONS.with_name("intrinsics.py")}
     return places.get(name, KERNELS / f"{name.lower()}.py")
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from fast import optimizers, programs, threads
 from fast.interpreters import interpreters
+from fast.intrinsics import LANES
 from fast.kernels import planning
 from fast.kernels import tape as kernels
-from fast.lanes import LANES
 from fast.tape import LARGE, Tape
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import micro
 from fast import optimizers, programs, threads
 from fast.interpreters import interpreters
+from fast.intrinsics import LANES
 from fast.kernels import tape as kernels
-from fast.lanes import LANES
 from fast.programs import Graph, Program
 from micro.value import Value
 from micro.vocabulary import Vocabulary

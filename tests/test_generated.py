@@ -33,7 +33,7 @@ def test_changed_approximations_make_every_module_stale_that_imports_them(tmp_pa
     """Numba does not see that a function of another file has changed, but it sees a new stamp."""
     kernels, approximations = tmp_path / "kernels", tmp_path / "approximations.py"
     shutil.copytree(generate.KERNELS, kernels, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("approximations.py", "lanes.py"):
+    for name in ("approximations.py", "intrinsics.py"):
         shutil.copy(generate.APPROXIMATIONS.with_name(name), tmp_path)
     monkeypatch.setattr(generate, "KERNELS", kernels)
     monkeypatch.setattr(generate, "APPROXIMATIONS", approximations)

@@ -29,7 +29,7 @@ import nn
 import viz
 from fast import programs
 from fast.kernels import planning
-from fast.lanes import LANES
+from fast.intrinsics import LANES
 from micro.ops import OPERATIONS
 from tutorials import microgpt
 

@@ -10,11 +10,11 @@ import math
 import numpy as np
 from numba import njit, prange
 
+from fast.intrinsics import LANES, call
 from fast.kernels import updates
-from fast.lanes import LANES
 
 # Numba does not see that a function of another file has changed. These lines do change with it (`make generate`).
-LANES_TEXT = "bc76899c94e60969"
+INTRINSICS = "880724057a1faf25"
 UPDATES = "be59ffe810a77c70"
 
 
@@ -24,13 +24,12 @@ def one(run, program, weight, v, d):
 
     weight: the gradient of the result; 0 asks for no gradients.
     """
-    forward, backward = run.forward, run.backward
-    forward(program.code, program.pairs, v)
+    call(run.forward, (program.code, program.pairs, v))
     if weight != 0:
         for row in range(program.leaves):
             d[row] = 0
         d[program.grad_root] = weight
-        backward(program.code, program.pairs, program.fresh, program.leaves, v, d)
+        call(run.backward, (program.code, program.pairs, program.fresh, program.leaves, v, d))
     return v[program.root]
 
 
@@ -47,7 +46,6 @@ def group(run, lanes, first, last, x, parameters, weight, shared, v, d, sums, va
     shared: the numbers in the rows of leaves, those of the inputs aside.
     Lanes that are left over in the last block repeat the last sample, with a weight of 0.
     """
-    forward, backward = run.forward_lanes, run.backward_lanes
     inputs = x.shape[1]
     for row in range(lanes.leaves):
         for lane in range(LANES):
@@ -58,7 +56,7 @@ def group(run, lanes, first, last, x, parameters, weight, shared, v, d, sums, va
         for i in range(inputs):
             for lane in range(LANES):
                 v[parameters + i, lane] = x[start + min(lane, count - 1), i]
-        forward(lanes.code, lanes.pairs, v)
+        call(run.forward_lanes, (lanes.code, lanes.pairs, v))
         for lane in range(count):
             values[start + lane] = v[lanes.root, lane]
         if weight == 0:
@@ -68,7 +66,7 @@ def group(run, lanes, first, last, x, parameters, weight, shared, v, d, sums, va
                 d[parameters + i, lane] = 0
             before = d[lanes.grad_root, lane] if lanes.grad_root < lanes.leaves else 0
             d[lanes.grad_root, lane] = before + (weight if lane < count else 0)
-        backward(lanes.code, lanes.pairs, lanes.fresh, lanes.leaves, v, d)
+        call(run.backward_lanes, (lanes.code, lanes.pairs, lanes.fresh, lanes.leaves, v, d))
         for lane in range(count):
             for i in range(inputs):
                 grad_x[start + lane, i] = d[parameters + i, lane]
@@ -78,13 +76,17 @@ def group(run, lanes, first, last, x, parameters, weight, shared, v, d, sums, va
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _add_lanes(d, row):
-    """The sum of a row: half of it added to the other half, until one number is left."""
-    half = LANES // 2
-    while half > 0:
-        for lane in range(half):
-            d[row, lane] += d[row, lane + half]
-        half //= 2
-    return d[row, 0]
+    """The sum of a row: half of it added to the other half, until one number is left.
+
+    Three loops of a known length, which the compiler writes out; one loop around them takes ten times as long.
+    """
+    for lane in range(LANES // 2):
+        d[row, lane] += d[row, lane + LANES // 2]
+    for lane in range(LANES // 4):
+        d[row, lane] += d[row, lane + LANES // 4]
+    for lane in range(LANES // 8):
+        d[row, lane] += d[row, lane + LANES // 8]
+    return d[row, 0] + d[row, 1]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -138,23 +140,21 @@ def batch_parallel(run, once, lanes, x, weight, numbers, memory, values, grad_x,
 @njit(cache=True, nogil=True, error_model="numpy")
 def begin_batch(run, once, numbers, memory):
     """Compute what the samples share."""
-    forward = run.forward
     for row in range(len(numbers)):
         memory.one_v[row] = numbers[row]
-    forward(once.code, once.pairs, memory.one_v)
+    call(run.forward, (once.code, once.pairs, memory.one_v))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def end_batch(run, once, weight, numbers, memory, values, optimizer, state, losses, step):
     """Sum the gradients over the groups and, in a training, note the loss and update; False where that is the end."""
-    backward = run.backward
     if weight != 0:
         for row in range(once.leaves):
             total = memory.sums[0, row]
             for g in range(1, len(memory.sums)):
                 total += memory.sums[g, row]
             memory.one_d[row] = total
-        backward(once.code, once.pairs, once.fresh, once.leaves, memory.one_v, memory.one_d)
+        call(run.backward, (once.code, once.pairs, once.fresh, once.leaves, memory.one_v, memory.one_d))
     if len(losses) == 0:
         return True
     losses[step] = _mean(values)
@@ -212,7 +212,6 @@ def block_of_runs(run, programs, which, x, order, parameters, rates, optimizer, 
     losses (steps, LANES): the mean loss of each step before its update. A run whose loss is no finite number stands
     still from there on, and its further losses are nan.
     """
-    forward, backward = run.forward_lanes, run.backward_lanes
     count, inputs = len(parameters), x.shape[1]
     v = np.zeros((programs.rows, LANES), parameters.dtype)
     d = np.zeros((programs.grad_rows, LANES), parameters.dtype)
@@ -235,14 +234,14 @@ def block_of_runs(run, programs, which, x, order, parameters, rates, optimizer, 
             for i in range(inputs):
                 for lane in range(LANES):
                     v[count + i, lane] = x[sample, i]
-            forward(code, programs.pairs, v)
+            call(run.forward_lanes, (code, programs.pairs, v))
             root, grad_root = programs.roots[kind], programs.grad_roots[kind]
             for lane in range(LANES):
                 total[lane] += v[root, lane]
                 for row in range(count, programs.leaves):
                     d[row, lane] = 0
                 d[grad_root, lane] = 1 / batch
-            backward(code, programs.pairs, programs.fresh, programs.leaves, v, d)
+            call(run.backward_lanes, (code, programs.pairs, programs.fresh, programs.leaves, v, d))
         for lane in range(LANES):
             losses[step, lane] = total[lane] / batch if alive[lane] else math.nan
             alive[lane] = alive[lane] and math.isfinite(losses[step, lane])

@@ -10,11 +10,11 @@ import numpy as np
 from numba import njit
 
 from fast import approximations
-from fast.lanes import multiply_add
+from fast.intrinsics import multiply_add
 
 # Numba does not see that a function of another file has changed. These lines do change with it (`make generate`).
 APPROXIMATIONS = "7557fb9a3fab463a"
-LANES_TEXT = "bc76899c94e60969"
+INTRINSICS = "880724057a1faf25"
 
 _abs = abs
 

@@ -1,14 +1,19 @@
-"""Numbers beside each other: rows of `LANES` numbers, on which a processor works with a few instructions.
+"""What kernels cannot say in Python, written as instructions for the compiler: two words of a tape's kernels.
 
-Kernels whose rows are lanes (samples of a batch, or whole trainings) compute every operation with a loop over a row.
-Most of these loops the compiler leaves as they are, for it cannot know that a row which is written is not also one that
-is read. `multiply_add` tells it: all is read before anything is written. It is what networks do most.
+`multiply_add`: rows of lanes (samples of a batch, or whole trainings) multiplied and added. A loop over two such rows
+the compiler would leave as it is, for it cannot know that the row which is written is not also one that is read. Here
+it is told: all is read before anything is written. It is what networks do most.
+
+`call`: a compiled function by its address. What a kernel calls by name Numba compiles into that kernel, once more for
+every kernel that does. For a loop of a few lines that is right; the interpreters of a tape have a branch for each
+operation and take seconds, so they are compiled once, and kernels get their addresses.
 """
 
 # mypy: allow-untyped-defs
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 #: Enough for two or four instructions at once, and few enough for the rows of a small network to stay in the cache.
@@ -41,3 +46,19 @@ def multiply_add(typingctx, y, i, a, j, b, k):
         return context.get_dummy_value()
 
     return types.void(y, i, a, j, b, k), generate
+
+
+@intrinsic
+def call(typingctx, address, arguments):
+    """Call the function of Numba's at an address (int64) that takes these arguments, a tuple, and returns nothing.
+
+    Nobody checks that the types are those it was compiled for.
+    """
+
+    def generate(context, builder, signature, values):
+        given = cgutils.unpack_tuple(builder, values[1], len(signature.args[1]))
+        function = ir.FunctionType(context.get_value_type(types.none), [value.type for value in given])
+        builder.call(builder.inttoptr(values[0], function.as_pointer()), given)
+        return context.get_dummy_value()
+
+    return types.void(address, arguments), generate
