@@ -39,7 +39,7 @@ numba.set_num_threads(1)  # so little work for each call is not worth waiting fo
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 
 full = engine is fast  # what is claimed of accuracies needs networks and data of full size
-hidden, samples, epochs, batch = (16, 2000, 10, 32) if full else (4, 40, 8, 4)
+hidden, samples, epochs, batch = (16, 2000, 10, 32) if full else (4, 40, 4, 4)
 seeds, lengths = (3, [5, 10, 20, 40]) if full else (1, [2, 4])
 
 # %% [markdown]
