@@ -123,7 +123,7 @@ for part, (name, title) in zip(figure.subfigures(1, 2, wspace=0.06), titles.item
         picture = ax.imshow(seen.reshape(side, side), cmap="RdBu_r", vmin=-reach, vmax=reach)
         ax.axis("off")
     part.suptitle(f"{title}: {alike[name][2]:.0%} right")
-    part.colorbar(picture, ax=part.axes, shrink=0.6, label="weight", format="% .1f")
+    part.colorbar(picture, ax=part.axes, shrink=0.6, label="weight", format="% .2f")
 figure.savefig(figures / "symmetry.png", dpi=90)
 
 # %% [markdown]
