@@ -17,8 +17,8 @@ from fast.programs import Graph, Program
 from micro.value import Value
 from micro.vocabulary import Vocabulary
 
-#: Operations of all lanes together from which a batch is worth sharing out among the cores: some 100 us of work. Sharing
-#: costs 2 us where the cores are free, and milliseconds where somebody else uses one.
+#: Operations of all lanes together from which a batch is worth sharing out among the cores: some 100 us of work.
+#: Sharing costs 2 us where the cores are free, and milliseconds where somebody else uses one.
 LARGE = 1 << 17
 
 

@@ -289,5 +289,5 @@ def test_bad_input_is_refused_in_words():
         tape.train([1.0], [2.0], optimizer=nn.SGD([w]), steps=0)
     with pytest.raises(TypeError, match="is no optimizer"):
         tape.train([1.0], [2.0], optimizer="SGD", steps=1)
-    with pytest.raises(ValueError, match="which are not the 1 parameters of the tape|not the 1 parameters"):
+    with pytest.raises(ValueError, match="not the 1 parameters of the tape"):
         tape.train([1.0], [2.0], optimizer=nn.SGD([x]), steps=1)

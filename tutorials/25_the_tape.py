@@ -28,8 +28,8 @@ import micro
 import nn
 import viz
 from fast import programs
-from fast.kernels import planning
 from fast.intrinsics import LANES
+from fast.kernels import planning
 from micro.ops import OPERATIONS
 from tutorials import microgpt
 
