@@ -84,22 +84,25 @@ class Lanes:
         return self.engine.train_runs(self.tapes, self.kinds, self.x, order, numbers, rates, optimizers[0])[0]
 
 
-def move_alike(optimizers: Sequence[Optimizer]) -> bool:
-    """Whether optimizers of the same parameters are those of `nn`, and differ in nothing but the learning rate."""
-    first = optimizers[0]
-    known = type(first) in (SGD, Adam, AdamW, RMSprop, Adagrad)
-    return known and all(type(one) is type(first) and one.settings == first.settings for one in optimizers)
+def move_alike(optimizers: Sequence[Optimizer], model: Module) -> bool:
+    """Whether optimizers are those of `nn` for all parameters of a model, and differ in the learning rate alone."""
+    first, places = optimizers[0], [id(parameter) for parameter in model.parameters()]
+    return type(first) in (SGD, Adam, AdamW, RMSprop, Adagrad) and all(
+        type(one) is type(first) and one.settings == first.settings and [id(p) for p in one.parameters] == places
+        for one in optimizers
+    )
 
 
 def fits_lanes(model: Module, x: np.ndarray, y: np.ndarray, loss: Callable[..., Tensor], batch: int) -> bool:
     """Whether trainings of `model` can be lanes, and had better be; else they are `fit`'s.
 
     They cannot, where the engine has no tapes, where samples are not numbers or a batch counts as a whole (dropout,
-    batch norm, a loss of one's own), and where the graph depends on numbers (`MaxPool2d`).
+    batch norm, a loss of one's own), where parameters are frozen, and where the graph depends on numbers (`MaxPool2d`).
     """
     engine, tensors = first_parameter(model).engine, list(model.state_dict())
     random = any(isinstance(module, Dropout) for module in model.modules())
-    plain = len(tensors) == len(model.parameters()) and not random and loss in _PER_SAMPLE
+    trained = all(parameter.requires_grad for parameter in model.parameters())
+    plain = len(tensors) == len(model.parameters()) and trained and not random and loss in _PER_SAMPLE
     products = sum(math.prod(parameter.shape) for parameter in model.parameters())
     if not (hasattr(engine, "scalars") and plain and x.dtype.kind == "f" and batch * products <= SMALL):
         return False

@@ -139,7 +139,7 @@ def sweep(
         check_pickles("sweep", executor, {"model": make, "loss": loss, **makers})
     training = _Training(make, (x, y), loss, count, size, shuffle)
     tried = [[maker(first.parameters(), rate) for rate in rates] for maker in makers.values()]
-    beside = lanes and all(map(move_alike, tried)) and fits_lanes(first, x, y, loss, size)
+    beside = lanes and all(move_alike(made, first) for made in tried) and fits_lanes(first, x, y, loss, size)
     runs = [_Settings(maker, rate, seed) for maker, seed, rate in product(makers.values(), numbers, rates)]
     groups = _groups(training, runs, beside, _TOGETHER if executor is None else 16)
     trained = _train_all(groups, executor, first_parameter(first).engine, progress)
@@ -233,7 +233,9 @@ def _train_all(groups: Sequence[_Group], executor: Executor | None, engine: Engi
 def _train_runs(group: _Group) -> np.ndarray:
     """The losses (runs, steps) of a group, nan after a divergence: in lanes, or by `fit`, one run after the other."""
     if group.beside:
-        return _train_beside(group)
+        models = {seed: group.training.model(seed) for seed in {run.seed for run in group.runs}}
+        if len({str(describe(model)) for model in models.values()}) == 1:
+            return _train_beside(group, models)
     losses = np.full((len(group.runs), group.training.steps), math.nan)
     for row, run in zip(losses, group.runs, strict=True):
         curve = _train(group.training, run)
@@ -241,9 +243,9 @@ def _train_runs(group: _Group) -> np.ndarray:
     return losses
 
 
-def _train_beside(group: _Group) -> np.ndarray:
+def _train_beside(group: _Group, models: Mapping[int, Module]) -> np.ndarray:
+    """In lanes, each run with the model of its seed."""
     training, first = group.training, group.runs[0]
-    models = {seed: training.model(seed) for seed in {run.seed for run in group.runs}}
     seed = first.seed if training.by_seed else None
     order = step_order(len(training.data[0]), training.batch_size, training.epochs, seed)
     optimizers = [run.optimizer(models[run.seed].parameters(), run.lr) for run in group.runs]

@@ -113,6 +113,26 @@ def test_what_cannot_be_lanes_is_trained_by_fit(model, loss):
     np.testing.assert_array_equal(*results)
 
 
+def test_models_that_lanes_would_not_train_alike_are_trained_by_fit():
+    """A frozen layer, an optimizer of some parameters alone, a network that is another one for each seed."""
+
+    def frozen(seed):
+        model = network(fast, seed)
+        model[0].requires_grad_(False)
+        return model
+
+    def grown(seed):
+        return nn.MLP([2, 3 + seed, 1], "tanh", engine=fast, seed=seed, dtype="float64")
+
+    def some(parameters, lr):
+        return nn.SGD(parameters[:1], lr)
+
+    settings = {"optimizers": [nn.SGD], "batch_size": None}
+    for model, changes in ((frozen, {}), (grown, {}), (network(fast), {"optimizers": {"some": some}})):
+        results = [swept(fast, model, lanes=lanes, **{**settings, **changes}).losses for lanes in (True, False)]
+        np.testing.assert_array_equal(*results)
+
+
 def test_graphs_that_depend_on_numbers_are_no_lanes():
     """A pool takes the largest number, and which one that is a graph of scalars does not say."""
     pool = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1, 1, engine=fast, seed=0, dtype="float64"))
