@@ -51,7 +51,7 @@ demo: $(VENV)/.base  ## train one network on both engines, and draw what happens
 test: $(VENV)/.test  ## run all tests
 	$(RUN) -m pytest -q
 
-# Lessons run on micro in `make test` alone: that takes minutes, and neither dependencies nor oracles matter to it.
+# Lessons run on micro in `make test` alone: that takes minutes, and old dependencies do not matter to it.
 test-lowest:  ## run all tests with the oldest dependencies that pyproject.toml allows, in .venv-lowest
 	@$(MAKE) --no-print-directory .venv-lowest/.lowest VENV=.venv-lowest
 	.venv-lowest/bin/python -m pytest -q -k "not on_micro_too"
@@ -62,9 +62,9 @@ test-lowest:  ## run all tests with the oldest dependencies that pyproject.toml 
 	@$(call install,[test],--constraint $(VENV)/lowest.txt)
 	@touch $@
 
-test-oracles:  ## run all tests, those that compare with PyTorch too, in .venv-oracles
+test-oracles:  ## run the tests that compare with PyTorch and ONNX, and those beside them, in .venv-oracles
 	@$(MAKE) --no-print-directory .venv-oracles/.oracles VENV=.venv-oracles
-	.venv-oracles/bin/python -m pytest -q -k "not on_micro_too"
+	.venv-oracles/bin/python -m pytest -q $$(grep -l 'importorskip..torch\|importorskip..onnx' tests/*.py)
 
 .venv-oracles/.oracles: pyproject.toml | $(RUN)
 	@echo "installing PyTorch and the test extras into $(VENV) ..."
