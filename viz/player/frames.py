@@ -206,7 +206,7 @@ def _text(text: str, longest: str, colour: str) -> str:
 
 def _lines(step: Step, place: int, recording: Recording, width: float) -> list[str]:
     """The caption, line by line, in DOT's kind of HTML."""
-    letters = int(width / 6.2)
+    letters = int(width / 6.8)  # so wide are they on average in DejaVu Sans, which is wider than most
     head = f"{step.kind.upper()}  {place + 1}/{len(recording.steps)}   {step.title}"
     lines = [f'<FONT COLOR="{MARKS[step.kind]}"><B>{escape(head)}</B></FONT>']
     for formula in step.formulas:
