@@ -213,7 +213,7 @@ def compile(loss: Value, inputs: Any = (), parameters: Any = (), dtype: str = "f
         >>> tape = fast.compile((w * x).tanh(), inputs=[x], parameters=[w])
         >>> values, gradients, _ = tape.run([1.0, 2.0, 3.0])
         >>> values.round(4).tolist(), gradients.round(4).tolist()
-        ([-0.4621, -0.7616, -0.9051], [2.1686])
+        ([-0.4621, -0.7616, -0.9051], [2.1685])
 
     loss: the Value whose graph it is; it need not be a loss.
     inputs: Values that every sample gives numbers for: a list of Values and tensors, whose elements are taken in order.
