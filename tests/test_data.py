@@ -337,8 +337,8 @@ def digits():
         x = random.integers(0, 256, (count, 28, 28), np.uint8)
         y = random.integers(0, 10, count, np.uint8)
         arrays[part] = x, y
-        files[f"{part}-images-idx3-ubyte.gz"] = gzip.compress(idx(x))
-        files[f"{part}-labels-idx1-ubyte.gz"] = gzip.compress(idx(y))
+        files[f"{part}-images-idx3-ubyte.gz"] = gzip.compress(idx(x), mtime=0)
+        files[f"{part}-labels-idx1-ubyte.gz"] = gzip.compress(idx(y), mtime=0)
     return files, arrays
 
 
@@ -393,14 +393,14 @@ def test_idx_files_that_are_none(tmp_path):
     refuses(lambda: read(whole + b"\0"), ValueError, "damaged", "18 bytes, not 19")
     refuses(lambda: read(whole[:7]), ValueError, "damaged")
     refuses(lambda: read(b"\x00\x00\x08\x03" + b"\xff" * 12), ValueError, "damaged")  # asks for 10^28 bytes
-    packed = gzip.compress(whole * 50)
+    packed = gzip.compress(whole * 50, mtime=0)
     refuses(lambda: read(packed[:-9]), ValueError, "damaged", "gzip")
     refuses(lambda: read(packed[:20] + b"\xff\xff\xff" + packed[23:]), ValueError, "damaged", "gzip")
 
 
 def test_images_and_labels_that_do_not_fit(folder):
     def put(name, array):
-        (folder / name).write_bytes(gzip.compress(idx(array)))
+        (folder / name).write_bytes(gzip.compress(idx(array), mtime=0))
 
     load = functools.partial(nn.data.mnist, folder)
     put("t10k-labels-idx1-ubyte.gz", np.array([1, 2], np.uint8))
