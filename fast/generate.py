@@ -23,6 +23,7 @@ import hashlib
 import re
 import sys
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from textwrap import indent
 
@@ -124,10 +125,29 @@ def _expression(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
 
 
-def _written(formula: str, element: str) -> str:
+class _Lanes(_Elements):
+    """Turn a formula over numbers into one over lanes, where both branches of a choice are computed."""
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        return ast.Call(
+            _expression("choose"), [self.visit(node.test), self.visit(node.body), self.visit(node.orelse)], []
+        )
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        joint = ast.BitAnd() if isinstance(node.op, ast.And) else ast.BitOr()
+        return reduce(lambda a, b: ast.BinOp(a, joint, b), [self.visit(value) for value in node.values])
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        terms = [self.visit(term) for term in (node.left, *node.comparators)]
+        pairs = zip(terms, node.ops, terms[1:], strict=False)
+        single: list[ast.expr] = [ast.Compare(left, [operation], [right]) for left, operation, right in pairs]
+        return reduce(lambda a, b: ast.BinOp(a, ast.BitAnd(), b), single)
+
+
+def _written(formula: str, element: str, transform: type[_Elements] = _Elements) -> str:
     """A formula of the table as a kernel writes it."""
     formula = _WHOLE.get(formula, formula)
-    return ast.unparse(ast.fix_missing_locations(_Elements(element).visit(_expression(formula))))
+    return ast.unparse(ast.fix_missing_locations(transform(element).visit(_expression(formula))))
 
 
 def _kernel(target: Target, name: str, parameters: list[str], elements: str) -> str:
@@ -163,27 +183,47 @@ class Tape:
     """A module with the two interpreters of a tape.
 
     file, header: its name, and how it begins.
-    loop: the line that goes through the lanes, if there are several.
-    lane: what stands behind a row, to name the number in the lane at work.
-    products: the sum of products forward, from `y` and `base` on, and a step of its way back for the pair `k`.
+    read, write, add: how the numbers of a row are read, written, and added to.
+    transform: how a formula over them is written.
+    lane: the loop through the lanes, and a number in one of them, for what has no instruction over a whole row.
     """
 
     file: str
     header: str
-    loop: str
-    lane: str
-    products: tuple[str, str]
+    read: str = "{array}[{row}]"
+    write: str = "{array}[{row}] = {number}"
+    add: str = "{array}[{row}] += {number}"
+    transform: type[_Elements] = _Elements
+    lane: tuple[str, str] | None = None
 
     def value(self, row: str) -> str:
-        return f"v[{row}{self.lane}]"
+        return self.read.format(array="v", row=row)
 
-    def gradient(self, row: str) -> str:
-        return f"d[{row}{self.lane}]"
+    def result(self, formula: str) -> str:
+        """The lines that compute a formula of the table, for row `y`."""
+        if self.lane and _is_scalar(formula):
+            loop, element = self.lane
+            place = element.format(array="v", row="y")
+            return f"{loop}\n    {place} = {_written(formula, element.format(array='v', row='{}'))}"
+        return self.write.format(array="v", row="y", number=_written(formula, self.value("{}"), self.transform))
 
-    def each(self, *lines: str) -> str:
-        """The lines, for every lane."""
-        text = "\n".join(lines)
-        return f"{self.loop}\n{indent(text, '    ')}" if self.loop else text
+    def share(self, row: str, slope: str) -> str:
+        """The lines that hand the gradient in the row `grad` on to a row; what takes long only where it is wanted."""
+        if self.lane and _is_scalar(slope):
+            loop, element = self.lane
+            place, above = element.format(array="d", row=row), element.format(array="d", row="grad")
+            lines = f"{loop}\n    {place} += ({_written(slope, element.format(array='v', row='{}'))}) * {above}"
+        else:
+            product = (
+                f"({_written(slope, self.value('{}'), self.transform)}) * {self.read.format(array='d', row='grad')}"
+            )
+            lines = self.add.format(array="d", row=row, number=product)
+        return f"if {row} != trash:\n{indent(lines, '    ')}" if _is_scalar(slope) else lines
+
+
+def _is_scalar(formula: str) -> bool:
+    """Whether a formula has functions or powers, which the processor has no single instruction for."""
+    return any(isinstance(node, ast.Call | ast.Pow) for node in ast.walk(_expression(formula)))
 
 
 _TAPE_HEADER = '''"""The interpreters of a tape, {what}. Generated from micro/ops.py by `make generate`; do not edit.
@@ -211,39 +251,20 @@ TAPES = (
         header=_TAPE_HEADER.format(
             what="in one lane", shape="a number in each row", imports="", stamps='APPROXIMATIONS = ""'
         ),
-        loop="",
-        lane="",
-        products=(
-            """\
-total = v[base]
-for k in range(code[i, 3], code[i, 4]):
-    total = total + v[pairs[k, 0]] * v[pairs[k, 1]]
-v[y] = total""",
-            """\
-d[pairs[k, 2]] += v[pairs[k, 1]] * d[grad]
-d[pairs[k, 3]] += v[pairs[k, 0]] * d[grad]""",
-        ),
     ),
     Tape(
         file="tape_lanes.py",
         header=_TAPE_HEADER.format(
             what="in many lanes",
             shape="in each row a number for every lane",
-            imports="\nfrom fast.intrinsics import multiply_add",
+            imports="\nfrom fast.intrinsics import LANES, add, choose, load, store",
             stamps='APPROXIMATIONS = ""\nINTRINSICS = ""',
         ),
-        loop="for lane in range(v.shape[1]):",
-        lane=", lane",
-        products=(
-            """\
-for lane in range(v.shape[1]):
-    v[y, lane] = v[base, lane]
-for k in range(code[i, 3], code[i, 4]):
-    multiply_add(v, y, v, pairs[k, 0], v, pairs[k, 1])""",
-            """\
-multiply_add(d, pairs[k, 2], v, pairs[k, 1], d, grad)
-multiply_add(d, pairs[k, 3], v, pairs[k, 0], d, grad)""",
-        ),
+        read="load({array}, {row})",
+        write="store({array}, {row}, {number})",
+        add="add({array}, {row}, {number})",
+        transform=_Lanes,
+        lane=("for lane in range(LANES):", "{array}[{row}, lane]"),
     ),
 )
 
@@ -255,8 +276,10 @@ def forward(code, pairs, v):
     for i in range(len(code)):
         op, y = code[i, 0], code[i, 1]
         if op == 0:  # a sum of products
-            base = code[i, 2]
-{dot}
+            total = {base}
+            for k in range(code[i, 3], code[i, 4]):
+                total = total + {left} * {right}
+            {total}
 {forward}
 
 
@@ -271,23 +294,17 @@ def backward(code, pairs, fresh, trash, v, d):
     for i in range(len(code) - 1, -1, -1):
         op, y, grad = code[i, 0], code[i, 1], code[i, 5]
         for k in range(code[i, 9], code[i, 10]):
-{zero}
+            {zero}
         if op == 0:  # a sum of products
-            base, first = code[i, 6], np.int64(code[i, 3])
+            above, first = {above}, np.int64(code[i, 3])
             for k in range(np.int64(code[i, 4]) - 1, first, -1):
-{step}
-{base}
-            k = first
-{last}
+                {to_left}
+                {to_right}
+            {to_base}
+            {to_first_left}
+            {to_first_right}
 {backward}
 '''
-
-
-def _slope_step(tape: Tape, argument: int, slope: str) -> str:
-    """The lines that hand a gradient on to an argument; what takes long is left out where nobody wants it."""
-    row = f"code[i, {6 + argument}]"
-    step = tape.each(f"{tape.gradient(row)} += ({_written(slope, tape.value('{}'))}) * {tape.gradient('grad')}")
-    return f"if {row} != trash:\n{indent(step, '    ')}" if "(" in slope or "**" in slope else step
 
 
 def tape_text(tape: Tape) -> str:
@@ -296,19 +313,26 @@ def tape_text(tape: Tape) -> str:
     for number, op in enumerate(OPERATIONS, start=1):
         rows = ", ".join(f"code[i, {2 + i}]" for i in range(len(op.arguments)))
         head = f"elif op == {number}:  # {op.name}\n    {', '.join(op.arguments)} = {rows}\n"
-        result = f"{tape.value('y')} = {_written(op.forward, tape.value('{}'))}"
-        forward.append(head + indent(tape.each(result), "    "))
-        backward.append(
-            head + indent("\n".join(_slope_step(tape, i, slope) for i, slope in enumerate(op.slopes)), "    ")
-        )
-    start, step = tape.products
+        shares = [tape.share(f"code[i, {6 + i}]", slope) for i, slope in enumerate(op.slopes)]
+        forward.append(head + indent(tape.result(op.forward), "    "))
+        backward.append(head + indent("\n".join(shares), "    "))
+
+    def add(row: str, number: str) -> str:
+        return tape.add.format(array="d", row=row, number=number)
+
     text = _INTERPRETERS.format(
-        dot=indent(start, " " * 12),
+        base=tape.value("code[i, 2]"),
+        left=tape.value("pairs[k, 0]"),
+        right=tape.value("pairs[k, 1]"),
+        total=tape.write.format(array="v", row="y", number="total"),
         forward=indent("\n".join(forward), " " * 8),
-        zero=indent(tape.each(f"{tape.gradient('fresh[k]')} = number(0)"), " " * 12),
-        step=indent(step, " " * 16),
-        base=indent(tape.each(f"{tape.gradient('base')} += {tape.gradient('grad')}"), " " * 12),
-        last=indent(step, " " * 12),
+        zero=tape.write.format(array="d", row="fresh[k]", number="number(0)"),
+        above=tape.read.format(array="d", row="grad"),
+        to_left=add("pairs[k, 2]", f"{tape.value('pairs[k, 1]')} * above"),
+        to_right=add("pairs[k, 3]", f"{tape.value('pairs[k, 0]')} * above"),
+        to_base=add("code[i, 6]", "above"),
+        to_first_left=add("pairs[first, 2]", f"{tape.value('pairs[first, 1]')} * above"),
+        to_first_right=add("pairs[first, 3]", f"{tape.value('pairs[first, 0]')} * above"),
         backward=indent("\n".join(backward), " " * 8),
     )
     return tape.header + "\n" + text

@@ -15,7 +15,7 @@ import numpy as np
 
 from fast.kernels import planning
 from micro.ops import OPERATIONS
-from micro.value import Value, topological_order
+from micro.value import Value
 
 #: The number of each operation in a program; 0 is a sum of products.
 _NUMBERS = {op.name: number for number, op in enumerate(OPERATIONS, start=1)}
@@ -84,9 +84,8 @@ class Graph:
         return b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
 
 
-def read_graph(result: Value, inputs: Sequence[Value], parameters: Sequence[Value]) -> Graph:
-    """The graph of a result; which of its leaves are inputs and which are parameters is told."""
-    nodes = topological_order([result])
+def read_graph(nodes: Sequence[Value], inputs: Sequence[Value], parameters: Sequence[Value]) -> Graph:
+    """The graph of the last of these nodes, which are in topological order; which of the leaves are what is told."""
     number = {node: i for i, node in enumerate(nodes)}
     op = np.array([_NUMBERS[node.op.name] if node.op is not None else 0 for node in nodes], np.uint32)
     parents = np.full((len(nodes), 3), -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -151,7 +152,7 @@ class Tape:
 
     def _values(self, program: Program, *lanes: int) -> np.ndarray:
         """Rows for the values of a program, in which the constants stand already."""
-        v = np.empty((program.rows, *lanes), self.dtype)
+        v = _aligned((program.rows, *lanes), self.dtype)
         v[program.leaves : program.leaves + len(self._constants)].T[...] = self._constants
         return v
 
@@ -160,11 +161,13 @@ class Tape:
         once, lanes = self._split
         blocks = -(-samples // LANES)
         groups = min(blocks, 4 if blocks <= 64 else 16)
+        v = _aligned((groups, lanes.rows, LANES), self.dtype)
+        v[:] = self._values(lanes, LANES)
         return Memory(
             self._values(once),
             np.empty(once.grad_rows, self.dtype),
-            np.stack([self._values(lanes, LANES)] * groups),
-            np.empty((groups, lanes.grad_rows, LANES), self.dtype),
+            v,
+            _aligned((groups, lanes.grad_rows, LANES), self.dtype),
             np.empty((groups, lanes.leaves), self.dtype),
         )
 
@@ -203,6 +206,16 @@ class Memory(NamedTuple):
     v: np.ndarray
     d: np.ndarray
     sums: np.ndarray
+
+
+def _aligned(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Room that begins where a line of the cache does. Where half of all vectors lie across two lines, a batch takes a
+    third longer.
+    """
+    size, line = math.prod(shape) * np.dtype(dtype).itemsize, 64
+    room = np.empty(size + line, np.uint8)
+    begin = -room.ctypes.data % line
+    return room[begin : begin + size].view(dtype).reshape(shape)
 
 
 def compile(loss: Value, inputs: Any = (), parameters: Any = (), dtype: str = "float64") -> Tape:
@@ -260,12 +273,11 @@ def _read(result: Value, inputs: list[Value], parameters: list[Value]) -> Graph:
     if len({*given}) < len(given):
         twice = next(value for value in given if given.count(value) > 1)
         raise ValueError(f"compile: {twice!r:.80} is given twice among inputs and parameters; name each once")
-    graph = programs.read_graph(result, inputs, parameters)
+    nodes = result.topological_order()
+    graph = programs.read_graph(nodes, inputs, parameters)
     known = {*given}
     forgotten = [
-        node.label
-        for node in result.topological_order()
-        if not node.parents and node.label and not node.constant and node not in known
+        node.label for node in nodes if not node.parents and node.label and not node.constant and node not in known
     ]
     if forgotten:
         names = ", ".join(forgotten[:5]) + ", ..." * (len(forgotten) > 5)

@@ -112,7 +112,9 @@ def diverged_at(losses: Losses) -> int | None:
     (How much longer it takes until the numbers overflow, which `History.diverged_at` tells, depends on their type.)
     """
     bound = BLOWN_UP * abs(losses[0]) if len(losses) and losses[0] else math.inf
-    return next((step for step, loss in enumerate(losses) if not math.isfinite(loss) or abs(loss) > bound), None)
+    numbers = np.asarray(losses, np.float64)
+    bad = ~np.isfinite(numbers) | (abs(numbers) > bound)
+    return int(bad.argmax()) if bad.any() else None
 
 
 def final_loss(losses: Losses) -> float:
@@ -130,7 +132,7 @@ def _as_list(name: str, losses: Losses) -> list[float]:
     if not isinstance(losses, Sequence | np.ndarray) or np.ndim(losses) != 1:
         shape = f" of shape {np.shape(losses)}" if isinstance(losses, np.ndarray) else ""
         raise TypeError(f"{name}: losses are a {type(losses).__name__}{shape}; give a list, such as history.step_loss")
-    return [float(loss) for loss in losses]
+    return np.asarray(losses, np.float64).tolist()
 
 
 def _fall(losses: Losses) -> float:

@@ -8,7 +8,7 @@ of its samples, each of which is one and the same graph. That is tried out here,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Lanes:
     """
 
     def __init__(self, model: Module, x: np.ndarray, y: np.ndarray, loss: Callable[..., Tensor]) -> None:
-        self.engine = first_parameter(model).engine
+        self.engine, self._layers = first_parameter(model).engine, str(describe(model))
         self.classes = y.dtype.kind in "iu"
         labels, kinds = np.unique(y, return_inverse=True) if self.classes else (np.zeros(1), np.zeros(len(x), np.int64))
         self.kinds: np.ndarray = kinds
@@ -65,6 +65,10 @@ class Lanes:
         inputs = [sample] if self.classes else [sample, target]
         return loss(copy(sample), target), inputs, copy.parameters()
 
+    def suits(self, models: Iterable[Module]) -> bool:
+        """Whether all these models have the layers of the one whose loss this is."""
+        return {str(describe(model)) for model in models} == {self._layers}
+
     @property
     def work(self) -> int:
         """The operations of all samples together."""
@@ -79,7 +83,8 @@ class Lanes:
 
     def train(self, models: Sequence[Module], optimizers: Sequence[Optimizer], order: np.ndarray) -> np.ndarray:
         """The losses (runs, steps) of models, each with an optimizer, which `move_alike`; order: see `step_order`."""
-        numbers = np.stack([flat_parameters(model) for model in models])
+        flat = {model: flat_parameters(model) for model in set(models)}
+        numbers = np.stack([flat[model] for model in models])
         rates = np.array([optimizer.lr for optimizer in optimizers])
         return self.engine.train_runs(self.tapes, self.kinds, self.x, order, numbers, rates, optimizers[0])[0]
 
@@ -93,8 +98,8 @@ def move_alike(optimizers: Sequence[Optimizer], model: Module) -> bool:
     )
 
 
-def fits_lanes(model: Module, x: np.ndarray, y: np.ndarray, loss: Callable[..., Tensor], batch: int) -> bool:
-    """Whether trainings of `model` can be lanes, and had better be; else they are `fit`'s.
+def find_lanes(model: Module, x: np.ndarray, y: np.ndarray, loss: Callable[..., Tensor], batch: int) -> Lanes | None:
+    """The lanes of `model`'s loss, if trainings can be lanes and had better be; if None, they are `fit`'s.
 
     They cannot, where the engine has no tapes, where samples are not numbers or a batch counts as a whole (dropout,
     batch norm, a loss of one's own), where parameters are frozen, and where the graph depends on numbers (`MaxPool2d`).
@@ -105,16 +110,16 @@ def fits_lanes(model: Module, x: np.ndarray, y: np.ndarray, loss: Callable[..., 
     plain = len(tensors) == len(model.parameters()) and trained and not random and loss in _PER_SAMPLE
     products = sum(math.prod(parameter.shape) for parameter in model.parameters())
     if not (hasattr(engine, "scalars") and plain and x.dtype.kind == "f" and batch * products <= SMALL):
-        return False
+        return None
     try:
         check_layers("sweep", model, "")
         found = Lanes(model, x, y, loss)
     except (TypeError, ValueError):
-        return False
+        return None
     with engine.no_grad():
         whole = loss(model(engine.as_tensor(x)), engine.as_tensor(y)).item()
     small = found.work * batch <= SMALL * len(x)
-    return small and math.isclose(found.loss(model), whole, rel_tol=1e-4)
+    return found if small and math.isclose(found.loss(model), whole, rel_tol=1e-4) else None
 
 
 def flat_parameters(model: Module) -> np.ndarray:

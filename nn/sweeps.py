@@ -33,7 +33,7 @@ from nn.diagnosis import final_loss
 from nn.engine import Engine, Tensor
 from nn.executors import check_pickles, compute
 from nn.history import Run
-from nn.lanes import Lanes, fits_lanes, move_alike, step_order
+from nn.lanes import Lanes, find_lanes, move_alike, step_order
 from nn.modules import Module, first_parameter
 from nn.optim import SGD, Optimizer, check_positive
 from nn.training import Loss, fit
@@ -139,10 +139,13 @@ def sweep(
         check_pickles("sweep", executor, {"model": make, "loss": loss, **makers})
     training = _Training(make, (x, y), loss, count, size, shuffle)
     tried = [[maker(first.parameters(), rate) for rate in rates] for maker in makers.values()]
-    beside = lanes and all(move_alike(made, first) for made in tried) and fits_lanes(first, x, y, loss, size)
+    alike = lanes and all(move_alike(made, first) for made in tried)
+    beside = find_lanes(first, x, y, loss, size) if alike else None
     runs = [_Settings(maker, rate, seed) for maker, seed, rate in product(makers.values(), numbers, rates)]
-    groups = _groups(training, runs, beside, _TOGETHER if executor is None else 16)
-    trained = _train_all(groups, executor, first_parameter(first).engine, progress)
+    groups = _groups(training, runs, beside is not None, _TOGETHER if executor is None else 16)
+    # Graphs do not travel well: the workers of an executor make their own.
+    train = partial(_train_runs, lanes=beside if executor is None else None)
+    trained = _train_all(train, groups, executor, first_parameter(first).engine, progress)
     losses = trained.reshape(len(makers), len(numbers), len(rates), training.steps).swapaxes(1, 2)
     bad = ~np.isfinite(losses)
     diverged_at = np.where(bad.any(axis=-1), bad.argmax(axis=-1), -1)
@@ -216,12 +219,18 @@ def _groups(training: _Training, runs: Sequence[_Settings], beside: bool, larges
     return found
 
 
-def _train_all(groups: Sequence[_Group], executor: Executor | None, engine: Engine, progress: bool) -> np.ndarray:
+def _train_all(
+    train: Callable[[_Group], np.ndarray],
+    groups: Sequence[_Group],
+    executor: Executor | None,
+    engine: Engine,
+    progress: bool,
+) -> np.ndarray:
     """The losses (runs, steps) of all groups, one group after the other."""
     losses: dict[int, np.ndarray] = {}
     runs = sum(len(group.runs) for group in groups)
     with (
-        closing(compute(_train_runs, groups, executor, engine)) as results,
+        closing(compute(train, groups, executor, engine)) as results,
         tqdm(total=runs, desc="sweep", unit="run", disable=not progress) as bar,
     ):
         for number, trained in results:
@@ -230,12 +239,18 @@ def _train_all(groups: Sequence[_Group], executor: Executor | None, engine: Engi
     return np.concatenate([losses[number] for number in range(len(groups))])
 
 
-def _train_runs(group: _Group) -> np.ndarray:
-    """The losses (runs, steps) of a group, nan after a divergence: in lanes, or by `fit`, one run after the other."""
+def _train_runs(group: _Group, lanes: Lanes | None) -> np.ndarray:
+    """The losses (runs, steps) of a group, nan after a divergence: in lanes, or by `fit`, one run after the other.
+
+    lanes: those of the first run of all, if somebody has them already.
+    """
     if group.beside:
         models = {seed: group.training.model(seed) for seed in {run.seed for run in group.runs}}
-        if len({str(describe(model)) for model in models.values()}) == 1:
-            return _train_beside(group, models)
+        some = models[group.runs[0].seed]
+        if lanes is None or not lanes.suits([some]):
+            lanes = Lanes(some, *group.training.data, group.training.loss)
+        if lanes.suits(models.values()):
+            return _train_beside(group, models, lanes)
     losses = np.full((len(group.runs), group.training.steps), math.nan)
     for row, run in zip(losses, group.runs, strict=True):
         curve = _train(group.training, run)
@@ -243,14 +258,14 @@ def _train_runs(group: _Group) -> np.ndarray:
     return losses
 
 
-def _train_beside(group: _Group, models: Mapping[int, Module]) -> np.ndarray:
+def _train_beside(group: _Group, models: Mapping[int, Module], lanes: Lanes) -> np.ndarray:
     """In lanes, each run with the model of its seed."""
     training, first = group.training, group.runs[0]
     seed = first.seed if training.by_seed else None
     order = step_order(len(training.data[0]), training.batch_size, training.epochs, seed)
-    optimizers = [run.optimizer(models[run.seed].parameters(), run.lr) for run in group.runs]
-    lanes = Lanes(models[first.seed], *training.data, training.loss)
-    return lanes.train([models[run.seed] for run in group.runs], optimizers, order)
+    parameters = models[first.seed].parameters()
+    optimizers = {lr: first.optimizer(parameters, lr) for lr in {run.lr for run in group.runs}}
+    return lanes.train([models[run.seed] for run in group.runs], [optimizers[run.lr] for run in group.runs], order)
 
 
 def _train(training: _Training, run: _Settings) -> list[float]:

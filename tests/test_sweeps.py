@@ -11,7 +11,7 @@ import fast
 import micro
 import nn
 import viz
-from nn.lanes import fits_lanes
+from nn.lanes import find_lanes
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(7, 2))
@@ -137,9 +137,9 @@ def test_graphs_that_depend_on_numbers_are_no_lanes():
     """A pool takes the largest number, and which one that is a graph of scalars does not say."""
     pool = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1, 1, engine=fast, seed=0, dtype="float64"))
     images = np.random.default_rng(0).normal(size=(6, 1, 2, 2))
-    assert not fits_lanes(pool, images, images[:, 0, 0, :1], nn.mse_loss, 6)
+    assert find_lanes(pool, images, images[:, 0, 0, :1], nn.mse_loss, 6) is None
     mean = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(1, 1, engine=fast, seed=0, dtype="float64"))
-    assert fits_lanes(mean, images, images[:, 0, 0, :1], nn.mse_loss, 6)
+    assert find_lanes(mean, images, images[:, 0, 0, :1], nn.mse_loss, 6) is not None
 
 
 def test_a_model_counts_as_its_structure_and_a_function_makes_its_own(engine):

@@ -14,7 +14,7 @@ from fast.intrinsics import LANES, call
 from fast.kernels import updates
 
 # Numba does not see that a function of another file has changed. These lines do change with it (`make generate`).
-INTRINSICS = "880724057a1faf25"
+INTRINSICS = "61f33eaeb1212acb"
 UPDATES = "be59ffe810a77c70"
 
 
@@ -38,19 +38,19 @@ def one(run, program, weight, v, d):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def group(run, lanes, first, last, x, parameters, weight, shared, v, d, sums, values, grad_x):
-    """The samples of the blocks from `first` to `last`: their values, and the gradients of what they share, in `sums`.
+def group(run, lanes, g, x, parameters, weight, memory, values, grad_x):
+    """The samples of a group's share of the blocks: their values, and the gradients of what they share, in memory.sums.
 
     x (N, inputs): the samples; parameters: how many rows come before those of the inputs.
     weight: the gradient of each sample's value; 0 asks for no gradients.
-    shared: the numbers in the rows of leaves, those of the inputs aside.
     Lanes that are left over in the last block repeat the last sample, with a weight of 0.
     """
-    inputs = x.shape[1]
+    v, d, sums = memory.v[g], memory.d[g], memory.sums[g]
+    inputs, groups, blocks = x.shape[1], len(memory.v), (len(x) + LANES - 1) // LANES
     for row in range(lanes.leaves):
         for lane in range(LANES):
-            v[row, lane], d[row, lane] = shared[row], 0
-    for block in range(first, last):
+            v[row, lane], d[row, lane] = memory.one_v[row], 0
+    for block in range(g * blocks // groups, (g + 1) * blocks // groups):
         start = block * LANES
         count = min(LANES, len(x) - start)
         for i in range(inputs):
@@ -101,18 +101,10 @@ def batch(run, once, lanes, x, weight, numbers, memory, values, grad_x, optimize
     Blocks of lanes are shared out among groups, as many as `memory` has room for. Gradients are summed lane by lane
     over the blocks of a group, then over the lanes, then over the groups.
     """
-    groups, blocks = len(memory.v), (len(x) + LANES - 1) // LANES
     for step in range(max(1, len(losses))):
         begin_batch(run, once, numbers, memory)
-        for g in range(groups):
-            first, last, v, d, sums = (
-                g * blocks // groups,
-                (g + 1) * blocks // groups,
-                memory.v[g],
-                memory.d[g],
-                memory.sums[g],
-            )
-            group(run, lanes, first, last, x, len(numbers), weight, memory.one_v, v, d, sums, values, grad_x)
+        for g in range(len(memory.v)):
+            group(run, lanes, g, x, len(numbers), weight, memory, values, grad_x)
         if not end_batch(run, once, weight, numbers, memory, values, optimizer, state, losses, step):
             return step
     return len(losses)
@@ -120,18 +112,10 @@ def batch(run, once, lanes, x, weight, numbers, memory, values, grad_x, optimize
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def batch_parallel(run, once, lanes, x, weight, numbers, memory, values, grad_x, optimizer, state, losses):
-    groups, blocks = len(memory.v), (len(x) + LANES - 1) // LANES
     for step in range(max(1, len(losses))):
         begin_batch(run, once, numbers, memory)
-        for g in prange(groups):
-            first, last, v, d, sums = (
-                g * blocks // groups,
-                (g + 1) * blocks // groups,
-                memory.v[g],
-                memory.d[g],
-                memory.sums[g],
-            )
-            group(run, lanes, first, last, x, len(numbers), weight, memory.one_v, v, d, sums, values, grad_x)
+        for g in prange(len(memory.v)):
+            group(run, lanes, g, x, len(numbers), weight, memory, values, grad_x)
         if not end_batch(run, once, weight, numbers, memory, values, optimizer, state, losses, step):
             return step
     return len(losses)

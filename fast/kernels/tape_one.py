@@ -24,8 +24,7 @@ def forward(code, pairs, v):
     for i in range(len(code)):
         op, y = code[i, 0], code[i, 1]
         if op == 0:  # a sum of products
-            base = code[i, 2]
-            total = v[base]
+            total = v[code[i, 2]]
             for k in range(code[i, 3], code[i, 4]):
                 total = total + v[pairs[k, 0]] * v[pairs[k, 1]]
             v[y] = total
@@ -140,14 +139,13 @@ def backward(code, pairs, fresh, trash, v, d):
         for k in range(code[i, 9], code[i, 10]):
             d[fresh[k]] = number(0)
         if op == 0:  # a sum of products
-            base, first = code[i, 6], np.int64(code[i, 3])
+            above, first = d[grad], np.int64(code[i, 3])
             for k in range(np.int64(code[i, 4]) - 1, first, -1):
-                d[pairs[k, 2]] += v[pairs[k, 1]] * d[grad]
-                d[pairs[k, 3]] += v[pairs[k, 0]] * d[grad]
-            d[base] += d[grad]
-            k = first
-            d[pairs[k, 2]] += v[pairs[k, 1]] * d[grad]
-            d[pairs[k, 3]] += v[pairs[k, 0]] * d[grad]
+                d[pairs[k, 2]] += v[pairs[k, 1]] * above
+                d[pairs[k, 3]] += v[pairs[k, 0]] * above
+            d[code[i, 6]] += above
+            d[pairs[first, 2]] += v[pairs[first, 1]] * above
+            d[pairs[first, 3]] += v[pairs[first, 0]] * above
         elif op == 1:  # add
             a, b = code[i, 2], code[i, 3]
             d[code[i, 6]] += (number(1)) * d[grad]
@@ -198,8 +196,7 @@ def backward(code, pairs, fresh, trash, v, d):
             d[code[i, 6]] += (number(1) / v[x]) * d[grad]
         elif op == 14:  # log1p
             x = code[i, 2]
-            if code[i, 6] != trash:
-                d[code[i, 6]] += (number(1) / (number(1) + v[x])) * d[grad]
+            d[code[i, 6]] += (number(1) / (number(1) + v[x])) * d[grad]
         elif op == 15:  # sqrt
             x = code[i, 2]
             d[code[i, 6]] += (number(0.5) / v[y]) * d[grad]
@@ -229,8 +226,7 @@ def backward(code, pairs, fresh, trash, v, d):
             d[code[i, 6]] += (number(1) - v[y] * v[y]) * d[grad]
         elif op == 23:  # sigmoid
             x = code[i, 2]
-            if code[i, 6] != trash:
-                d[code[i, 6]] += (v[y] * (number(1) - v[y])) * d[grad]
+            d[code[i, 6]] += (v[y] * (number(1) - v[y])) * d[grad]
         elif op == 24:  # relu
             x = code[i, 2]
             d[code[i, 6]] += (number(1) if v[x] > number(0) else number(0)) * d[grad]
