@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import micro as scalars
 from fast import functional, memory
 from fast.creation import arange, eye, from_dlpack, full, linspace, ones, rand, randint, randn, zeros
+from fast.machine import Peaks, measure_peaks
 from fast.runs import train_runs
+from fast.steps import Step, compile_step
 from fast.tape import Tape, TapeRun, compile
 from fast.tensors import Rule, Tensor, as_tensor, tensor
 from fast.threads import one_thread
@@ -34,7 +36,9 @@ from micro import (
 )
 
 __all__ = [
+    "Peaks",
     "Rule",
+    "Step",
     "Tape",
     "TapeRun",
     "Tensor",
@@ -43,6 +47,7 @@ __all__ = [
     "bool",
     "cat",
     "compile",
+    "compile_step",
     "default_dtype",
     "eye",
     "float32",
@@ -54,6 +59,7 @@ __all__ = [
     "grad_mode",
     "int64",
     "linspace",
+    "measure_peaks",
     "no_grad",
     "one_hot",
     "one_thread",

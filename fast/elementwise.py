@@ -14,6 +14,7 @@ import numpy as np
 from fast import threads
 from fast.kernels import elementwise as serial
 from fast.kernels import elementwise_parallel as parallel
+from fast.kernels import reductions
 from micro import checks
 from micro.ops import OPS, Op
 
@@ -28,8 +29,8 @@ def _plan(name: str, formula: str) -> Plan:
 
 #: What does not vectorise, and costs as much as a dozen additions or more. (See `approximations` for what does.)
 _COSTLY_WORDS = ("**", *(f"{word}(" for word in ("log", "log1p", "expm1", "sin", "cos", "erf")))
-_FORWARD = {op.name: _plan(op.name, op.forward) for op in OPS.values()}
-_SLOPES = {
+FORWARD = {op.name: _plan(op.name, op.forward) for op in OPS.values()}
+SLOPES = {
     op.name: [_plan(f"{op.name}_grad_{name}", slope) for name, slope in zip(op.arguments, op.slopes, strict=True)]
     for op in OPS.values()
 }
@@ -43,7 +44,7 @@ def forward(op: Op, arguments: Sequence[np.ndarray]) -> np.ndarray:
             shape = checks.broadcast_shape(op.symbol, *[argument.shape for argument in arguments])
             break
     y = np.empty(shape, arguments[0].dtype)
-    kernels, threshold = _FORWARD[op.name]
+    kernels, threshold = FORWARD[op.name]
     threads.run(kernels, y.size, threshold, *[_stretch(argument, shape) for argument in arguments], y.ravel())
     return y
 
@@ -54,7 +55,7 @@ def backward(
     """For each argument, where `needed`, the gradient `grad` times the slope, in the argument's own shape."""
     flat = [_stretch(array, y.shape) for array in (grad, *arguments, y)]
     gradients: list[np.ndarray | None] = []
-    for argument, (kernels, threshold), wanted in zip(arguments, _SLOPES[op.name], needed, strict=True):
+    for argument, (kernels, threshold), wanted in zip(arguments, SLOPES[op.name], needed, strict=True):
         result = None
         if wanted:
             result = np.empty(y.shape, y.dtype)
@@ -76,10 +77,31 @@ def unbroadcast(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def total(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
     """The sum over `axes`, which keep a length of 1.
 
-    It is kept in float64: along any axis but the last NumPy adds one by one, and float32 would lose digits with every
-    million of elements.
+    Axes that are not neighbours are summed one after the other.
     """
-    return np.asarray(array.sum(axis=axes, keepdims=True, dtype=np.float64), array.dtype)
+    if array.dtype.kind != "f":
+        return np.asarray(array.sum(axis=axes, keepdims=True, dtype=np.float64), array.dtype)
+    found, shape = array, array.shape
+    wanted = tuple(1 if axes is None or i in axes else length for i, length in enumerate(shape))
+    for first, last in reversed(differences(wanted, shape)):
+        parts = math.prod(shape[:first]), math.prod(shape[first:last]), math.prod(shape[last:])
+        sums = np.empty((parts[0], parts[2]), array.dtype)
+        reductions.total(np.ascontiguousarray(found).reshape(parts), sums)
+        shape = shape[:first] + wanted[first:last] + shape[last:]
+        found = sums.reshape(shape)
+    return found.copy() if found is array else found
+
+
+def differences(one: Sequence[int], other: Sequence[int]) -> list[tuple[int, int]]:
+    """The dimensions in which two shapes differ, as ranges (first, last + 1) of neighbours."""
+    found: list[tuple[int, int]] = []
+    for i in range(len(one)):
+        if one[i] != other[i]:
+            if found and found[-1][1] == i:
+                found[-1] = found[-1][0], i + 1
+            else:
+                found.append((i, i + 1))
+    return found
 
 
 def _stretch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -8,7 +8,7 @@ module with the formula written out in it is cached, and is compiled again when 
 
 What `approximations.py` offers is too long to be written out wherever it is used. The kernel modules that import it
 bear a stamp of its text instead, kept true here, so that they change when it does. So do those that use `intrinsics.py`
-or the kernels of updates.
+or kernels of another module.
 
 Each row of `micro.ops.OPS` becomes one kernel for the result and one for each slope. Every target writes the same
 loops in its own frame; `TARGETS` lists them. Each row is also a branch in the two interpreters of a tape; `TAPES`
@@ -23,7 +23,7 @@ import hashlib
 import re
 import sys
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from pathlib import Path
 from textwrap import indent
 
@@ -341,7 +341,7 @@ def tape_text(tape: Tape) -> str:
 # ----------------------------------------------------------------------------------------------------------------------
 # Stamps, and the files as a whole.
 
-_STAMP = re.compile('^(APPROXIMATIONS|INTRINSICS|UPDATES) = ".*"$', re.MULTILINE)
+_STAMP = re.compile('^([A-Z]+) = "[0-9a-f]*"$', re.MULTILINE)
 
 
 def _stamped(name: str) -> Path:
@@ -357,12 +357,15 @@ def texts() -> dict[Path, str]:
     others = {path: path.read_text() for path in sorted(KERNELS.glob("*.py")) if path not in generated}
     found = generated | {path: text for path, text in others.items() if _STAMP.search(text)}
 
-    def stamp(match: re.Match[str]) -> str:
-        path = _stamped(match[1])
-        text = found.get(path) or path.read_text()
-        return f'{match[1]} = "{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
+    @cache
+    def stamped(path: Path) -> str:
+        """The text of a file with true stamps; those of a file that bears stamps itself change with them."""
+        return _STAMP.sub(stamp, found.get(path) or path.read_text())
 
-    return {path: _STAMP.sub(stamp, text) for path, text in found.items()}
+    def stamp(match: re.Match[str]) -> str:
+        return f'{match[1]} = "{hashlib.sha256(stamped(_stamped(match[1])).encode()).hexdigest()[:16]}"'
+
+    return {path: stamped(path) for path in found}
 
 
 def main(arguments: list[str] | None = None) -> int:

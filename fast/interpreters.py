@@ -29,13 +29,13 @@ def interpreters(dtype: str) -> Interpreters:
     number = from_dtype(np.dtype(dtype))
     addresses = []
     for module, rows in ((tape_one, number[::1]), (tape_lanes, number[:, ::1])):
-        addresses.append(_address(module.forward, _INTEGERS, _INTEGERS, rows))
+        addresses.append(address(module.forward, _INTEGERS, _INTEGERS, rows))
         last = types.uint32[::1], types.int64, rows, rows
-        addresses.append(_address(module.backward, _INTEGERS, _INTEGERS, *last))
+        addresses.append(address(module.backward, _INTEGERS, _INTEGERS, *last))
     return Interpreters(*addresses)
 
 
-def _address(function: Any, *arguments: Any) -> int:
+def address(function: Any, *arguments: Any) -> int:
     """Where a function of Numba's lies, compiled for these types of arguments."""
     function.compile(arguments)
     compiled = function.overloads[arguments]

@@ -5,6 +5,8 @@ one number. A loop over two rows the compiler would leave half as it is, for it 
 written is not also one that is read. Here it is told: all is read before anything is written, and what is read stays in
 the processor's vector registers until it is stored.
 
+`pointer`: for arrays that are part of a memory, without the time that a slice takes.
+
 `call`: a compiled function by its address. What a kernel calls by name Numba compiles into that kernel, once more for
 every kernel that does. For a loop of a few lines that is right; the interpreters of a tape have a branch for each
 operation and take seconds, so they are compiled once, and kernels get their addresses.
@@ -162,7 +164,17 @@ def _neg(a):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# Calls.
+# Addresses.
+
+
+@intrinsic
+def pointer(typingctx, array, place):
+    """Where an element of a one-dimensional array lies, for `numba.carray`."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.gep(context.make_array(signature.args[0])(context, builder, arguments[0]).data, [arguments[1]])
+
+    return types.CPointer(array.dtype)(array, types.intp), generate
 
 
 @intrinsic

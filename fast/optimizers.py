@@ -15,7 +15,7 @@ from micro.array import elements
 from micro.value import Value
 
 #: What each kind remembers of every parameter, under PyTorch's names.
-_REMEMBERS = {
+REMEMBERS = {
     SGD: (),
     MOMENTUM: ("momentum_buffer",),
     ADAM: ("exp_avg", "exp_avg_sq"),
@@ -23,7 +23,7 @@ _REMEMBERS = {
     ADAGRAD: ("sum",),
 }
 #: The kinds that count their steps.
-_COUNTS = (ADAM, ADAGRAD)
+COUNTS = (ADAM, ADAGRAD)
 
 
 class Settings(NamedTuple):
@@ -74,19 +74,24 @@ def settings(optimizer: Any, parameters: Sequence[Value]) -> Settings:
             "another order; make both of the same list"
         )
     found = encode(optimizer.update, optimizer.lr, optimizer.settings)
+    return found._replace(done=steps_done("train", optimizer))
+
+
+def steps_done(name: str, optimizer: Any) -> int:
+    """How many steps an optimizer remembers; 1 where it remembers something but does not count."""
     steps = {memory.get("step", 1) for memory in optimizer.state.values()}
     if len(steps) > 1:
         raise ValueError(
-            "train: the parameters have been moved a different number of times; train with a new optimizer"
+            f"{name}: the parameters have been moved a different number of times; train with a new optimizer"
         )
-    return found._replace(done=steps.pop() if steps else 0)
+    return steps.pop() if steps else 0
 
 
 def memory(optimizer: Any, dtype: np.dtype) -> np.ndarray:
     """What an optimizer remembers, (3, elements of its parameters)."""
     found, count = encode(optimizer.update, optimizer.lr, optimizer.settings), len(elements(optimizer.parameters))
     state = np.full((3, count), found.start, dtype)
-    for row, name in enumerate(_REMEMBERS[found.kind]):
+    for row, name in enumerate(REMEMBERS[found.kind]):
         if optimizer.state:
             kept = [np.asarray(optimizer.state[i][name]).ravel() for i in range(len(optimizer.parameters))]
             state[row] = np.concatenate(kept)
@@ -100,9 +105,9 @@ def remember(optimizer: Any, state: np.ndarray, steps: int) -> None:
         start, end = end, end + len(elements([parameter]))
         kept = {
             name: parameter.engine.tensor(state[row, start:end].reshape(parameter.shape).tolist())
-            for row, name in enumerate(_REMEMBERS[kind])
+            for row, name in enumerate(REMEMBERS[kind])
         }
-        if kind in _COUNTS:
+        if kind in COUNTS:
             kept["step"] = steps
         if kept and steps:
             optimizer.state[i] = kept

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import numpy as np
 
 import micro
 from fast import optimizers, programs, threads
+from fast.arrays import aligned
 from fast.interpreters import interpreters
 from fast.intrinsics import LANES
 from fast.kernels import tape as kernels
@@ -152,7 +152,7 @@ class Tape:
 
     def _values(self, program: Program, *lanes: int) -> np.ndarray:
         """Rows for the values of a program, in which the constants stand already."""
-        v = _aligned((program.rows, *lanes), self.dtype)
+        v = aligned((program.rows, *lanes), self.dtype)
         v[program.leaves : program.leaves + len(self._constants)].T[...] = self._constants
         return v
 
@@ -161,13 +161,13 @@ class Tape:
         once, lanes = self._split
         blocks = -(-samples // LANES)
         groups = min(blocks, 4 if blocks <= 64 else 16)
-        v = _aligned((groups, lanes.rows, LANES), self.dtype)
+        v = aligned((groups, lanes.rows, LANES), self.dtype)
         v[:] = self._values(lanes, LANES)
         return Memory(
             self._values(once),
             np.empty(once.grad_rows, self.dtype),
             v,
-            _aligned((groups, lanes.grad_rows, LANES), self.dtype),
+            aligned((groups, lanes.grad_rows, LANES), self.dtype),
             np.empty((groups, lanes.leaves), self.dtype),
         )
 
@@ -206,16 +206,6 @@ class Memory(NamedTuple):
     v: np.ndarray
     d: np.ndarray
     sums: np.ndarray
-
-
-def _aligned(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Room that begins where a line of the cache does. Where half of all vectors lie across two lines, a batch takes a
-    third longer.
-    """
-    size, line = math.prod(shape) * np.dtype(dtype).itemsize, 64
-    room = np.empty(size + line, np.uint8)
-    begin = -room.ctypes.data % line
-    return room[begin : begin + size].view(dtype).reshape(shape)
 
 
 def compile(loss: Value, inputs: Any = (), parameters: Any = (), dtype: str = "float64") -> Tape:

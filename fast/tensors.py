@@ -33,11 +33,15 @@ class Rule:
         the parent's shape, or None where the parent needs none. No two of the arrays may share memory.
     reads: the parents, by position, whose numbers `backward` reads, with -1 for the result itself; None for all of
         these. They must not be overwritten before `backward`, which refuses to compute with other numbers.
+    lower: writes the instructions that compute the result in a compiled step, given a `Recorder` (see
+        `fast/recording.py`); returns where the result lies, and the function that writes the way back. None, where
+        there is no compiled form.
     """
 
     symbol: str
     backward: Callable[[Tensor, np.ndarray], Gradients]
     reads: tuple[int, ...] | None = None
+    lower: Callable[[Any, Tensor], tuple[Any, Callable[[Any], Sequence[Any]]]] | None = None
 
 
 class Tensor(Vocabulary):
@@ -184,7 +188,7 @@ class Tensor(Vocabulary):
         gradients = {self: self._seed(gradient)}
         if self.op is None:
             self._keep(gradients[self])
-        for node in _latest_first(self):
+        for node in latest_first(self):
             rule, grad = node.op, gradients.pop(node, None)
             if rule is None or grad is None:
                 continue
@@ -261,7 +265,7 @@ def mark_written(x: Tensor) -> None:
 _time_of_recording = attrgetter("_recorded")
 
 
-def _latest_first(last: Tensor) -> list[Tensor]:
+def latest_first(last: Tensor) -> list[Tensor]:
     """`last` and all results that it was computed from, the latest first, so that each comes before its parents."""
     found = [last]
     seen = {last}
@@ -345,8 +349,26 @@ def _elementwise_rule(op: Op) -> Rule:
         needed = [parent.requires_grad for parent in node.parents]
         return elementwise.backward(op, grad, arguments, node.data, needed)
 
+    slopes = elementwise.SLOPES[op.name]
     names = {**{name: place for place, name in enumerate(op.arguments)}, "y": -1}
-    return Rule(op.symbol, backward, tuple(place for name, place in names.items() if name in op.reads))
+
+    def lower(recorder: Any, node: Tensor) -> Any:
+        shape, y = node.shape, recorder.new(node.data.size)
+        arguments = [recorder.stretched(parent, shape) for parent in node.parents]
+        recorder.emit_elementwise(elementwise.FORWARD[op.name], shape, *arguments, y)
+
+        def write_slope(grad: Any, parent: Tensor, plan: elementwise.Plan) -> Any:
+            if not recorder.wants(parent):
+                return None
+            # What a slope does not read need not be there any more; any other array of that length will do.
+            read = [place if name in op.reads else grad for name, place in zip(names, [*arguments, y], strict=True)]
+            part = recorder.gradient(parent) if parent.shape == shape else recorder.new(y.size)
+            recorder.emit_elementwise(plan, shape, grad, *read, part)
+            return recorder.unstretched(part, shape, parent.shape)
+
+        return y, lambda grad: [write_slope(grad, *both) for both in zip(node.parents, slopes, strict=True)]
+
+    return Rule(op.symbol, backward, tuple(place for name, place in names.items() if name in op.reads), lower)
 
 
 _ELEMENTWISE = {op.name: _elementwise_rule(op) for op in OPS.values()}

@@ -62,10 +62,17 @@ def one_thread() -> Iterator[None]:
 def run(kernels: Kernels, work: int, threshold: int, *arguments: Any) -> Any:
     """Call the kernel for one core, or from `threshold` of `work` on the one for all cores, where that is safe."""
     serial, parallel = kernels
-    if work < threshold or _alone():
+    if work < threshold or alone():
         return serial(*arguments)
     with _lock:
         return parallel(*arguments)
+
+
+@contextmanager
+def parallel_products() -> Iterator[None]:
+    """For kernels that start parallel loops, and call BLAS in them, by themselves."""
+    with _lock, _one_blas_thread():
+        yield
 
 
 def run_product(kernels: Kernels, work: int, *arguments: Any) -> Any:
@@ -77,10 +84,11 @@ def run_product(kernels: Kernels, work: int, *arguments: Any) -> Any:
     if work <= PRODUCT:
         return serial(*arguments)
     with _lock, _one_blas_thread():
-        return serial(*arguments) if _alone() else parallel(numba.get_num_threads(), *arguments)
+        return serial(*arguments) if alone() else parallel(numba.get_num_threads(), *arguments)
 
 
-def _alone() -> bool:
+def alone() -> bool:
+    """Whether this Python thread keeps to one core."""
     return _forked or _mode.alone
 
 

@@ -30,7 +30,7 @@ class _Norm(Module):
             self._begin("bias", np.zeros(shape), engine, dtype)
 
 
-class _BatchNorm(_Norm):
+class BatchNorm(_Norm):
     dimensions: ClassVar[dict[int, str]]
     running_mean: Tensor | None
     running_var: Tensor | None
@@ -80,7 +80,7 @@ class _BatchNorm(_Norm):
         return y
 
 
-class BatchNorm1d(_BatchNorm):
+class BatchNorm1d(BatchNorm):
     """(x - mean) / sqrt(variance + eps) * weight + bias for each channel of x (N, C) or (N, C, L).
 
     In training, mean and variance are those of the batch; in evaluation, running means of those that training saw
@@ -101,7 +101,7 @@ class BatchNorm1d(_BatchNorm):
     dimensions: ClassVar = {2: "(N, C)", 3: "(N, C, L)"}
 
 
-class BatchNorm2d(_BatchNorm):
+class BatchNorm2d(BatchNorm):
     """`BatchNorm1d` for images x (N, C, H, W): mean and variance of a channel are over samples, rows and columns."""
 
     dimensions: ClassVar = {4: "(N, C, H, W)"}

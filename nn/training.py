@@ -18,6 +18,7 @@ import numpy as np
 from nn import arguments
 from nn.callbacks import Callback
 from nn.checkpoints import Checkpoint, resume_run
+from nn.compiled import CompiledSteps, Done, Feed
 from nn.data import Data, Transform, batches, check_batch_size, check_count, check_numbers, feed, generator
 from nn.engine import Engine, Tensor
 from nn.history import History, Run
@@ -30,8 +31,8 @@ from nn.optim import Optimizer
 Loss = Callable[..., Tensor]
 #: Parameters in, a single number out.
 Penalty = Callable[[list[Tensor]], Tensor]
-#: Batches of row numbers in; the same, each with its samples, out. See `nn.data.feed`.
-Feed = Callable[..., Generator[tuple[np.ndarray, np.ndarray], None, None]]
+#: Batches of row numbers and what prepares them in; each with the loss of its step out, and whether Ctrl-C may end it.
+Steps = Callable[[Iterable[np.ndarray], Feed], Generator[Done, None, None]]
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -56,6 +57,7 @@ def fit(
     drop_last: bool = False,
     augment: Transform | None = None,
     prefetch: int = 0,
+    compile: bool = False,
     seed: int = 0,
     resume: str | Path | None = None,
 ) -> History:
@@ -87,6 +89,9 @@ def fit(
         `nn.data.Shift(2)`, or several in an `nn.data.Compose`.
     prefetch: how many batches a background thread prepares while one is trained on; worth it where `augment` waits, as
         for files; where it computes, it takes its time from the same cores (two of them gained nothing).
+    compile: whether steps are recorded once and then run without Python (see `fast.compile_step`, which says what can
+        be recorded): the same numbers in less time, above all for small networks. Many steps are one call, unless a
+        callback does something between them, or `augment` does. False unless given; only the engine `fast` can.
     seed: of the shuffling and of `augment`; the same seed repeats the run.
     resume: the file of an `nn.Checkpoint`: all goes on from there, bit for bit as if it had never ended, and the
         history begins with what was before. Give everything else as it was; `epochs` may be larger, to train on.
@@ -127,7 +132,8 @@ def fit(
     if resume is not None:
         resume_run(run, resume)
     fed = partial(feed, samples[0], augment=augment, ahead=prefetch)
-    _train(run, samples, fed, goal, None if held_out is None else partial(_validate, run, held_out, loss, named))
+    steps = CompiledSteps(run, samples, goal) if compile else partial(_steps, run, samples, goal)
+    _train(run, steps, fed, None if held_out is None else partial(_validate, run, held_out, loss, named))
     if run.history.diverged_at is not None:
         warnings.warn(f"{run.history.stopped}; {_advice(run)}", DivergenceWarning, stacklevel=2)
     return run.history
@@ -138,9 +144,7 @@ def _child(seed: int) -> int:
     return int(generator(seed).spawn(1)[0].integers(2**63))
 
 
-def _train(
-    run: Run, samples: tuple[np.ndarray, ...], fed: Feed, goal: _Goal, validate: Callable[[], None] | None
-) -> None:
+def _train(run: Run, steps: Steps, fed: Feed, validate: Callable[[], None] | None) -> None:
     """Epoch after epoch, until all are over, or divergence, a callback or Ctrl-C ends it."""
     history, epoch = run.history, len(run.history.loss) + 1
     with ExitStack() as stack, between_steps() as check_interrupt:
@@ -150,7 +154,7 @@ def _train(
                 stack.callback(callback.on_train_end, run)  # whatever happens, it is told of the end
             while len(history.loss) < run.epochs and not history.stopped:
                 started, epoch = time.perf_counter(), len(history.loss) + 1
-                history.loss.append(_train_epoch(run, samples, fed, goal, check_interrupt))
+                history.loss.append(_train_epoch(run, steps, fed, check_interrupt))
                 if validate is not None:
                     validate()
                 history.seconds.append(time.perf_counter() - started)
@@ -202,18 +206,15 @@ def _train_step(run: Run, parts: Iterable[tuple[list[Tensor], float]], goal: _Go
 
 
 @np.errstate(over="ignore", invalid="ignore")  # an overflow on the way to divergence is reported as divergence
-def _train_epoch(
-    run: Run, samples: tuple[np.ndarray, ...], fed: Feed, goal: _Goal, check_interrupt: Callable[[], None]
-) -> float:
+def _train_epoch(run: Run, steps: Steps, fed: Feed, check_interrupt: Callable[[], None]) -> float:
     """One pass over all samples, or what is left of it in a run that is resumed; the mean of their losses."""
-    model, history, position = run.model.train(), run.history, run.position
-    size, count, settings = run.settings["batch_size"], len(samples[0]), run.settings
-    parts = partial(_parts, size, first_parameter(model).engine)
-    steps = batches(count, min(count, size * settings["accumulate"]), run.random, settings["drop_last"])
-    seed = [settings["augment"] or 0, len(history.loss)]
-    with closing(fed(islice(steps, position.steps, None), seed=seed, first=position.steps)) as prepared:
-        for rows, x in prepared:
-            error = _train_step(run, parts([x, *[array[rows] for array in samples[1:]]]), goal)
+    history, position, settings = run.history, run.position, run.settings
+    run.model.train()
+    count, size = settings["samples"], settings["batch_size"] * settings["accumulate"]
+    order = islice(batches(count, min(count, size), run.random, settings["drop_last"]), position.steps, None)
+    seeded = partial(fed, seed=[settings["augment"] or 0, len(history.loss)], first=position.steps)
+    with closing(steps(order, seeded)) as losses:
+        for rows, error, interruptible in losses:
             history.step_loss.append(error)
             position.advance(len(rows), error)
             if not math.isfinite(error):
@@ -224,8 +225,19 @@ def _train_epoch(
                     callback.on_step_end(run)
             if history.stopped:
                 break
-            check_interrupt()
+            if interruptible:
+                check_interrupt()
     return position.loss / position.samples
+
+
+def _steps(
+    run: Run, samples: tuple[np.ndarray, ...], goal: _Goal, order: Iterable[np.ndarray], fed: Feed
+) -> Generator[Done, None, None]:
+    """The steps of these batches, one after the other."""
+    parts = partial(_parts, run.settings["batch_size"], first_parameter(run.model).engine)
+    with closing(fed(order)) as prepared:
+        for rows, x in prepared:
+            yield rows, _train_step(run, parts([x, *[array[rows] for array in samples[1:]]]), goal), True
 
 
 def _parts(size: int, engine: Engine, step: Sequence[np.ndarray]) -> Iterator[tuple[list[Tensor], float]]:

@@ -49,10 +49,10 @@ def set_thresholds(monkeypatch, number):
     """Let everything that has at least `number` elements or multiplications run on all cores."""
     for name in ("CHEAP", "COSTLY", "PRODUCT"):
         monkeypatch.setattr(threads, name, number)
-    forward, slopes = elementwise._FORWARD, elementwise._SLOPES  # where they have been noted already
-    monkeypatch.setattr(elementwise, "_FORWARD", {name: (kernels, number) for name, (kernels, _) in forward.items()})
+    forward, slopes = elementwise.FORWARD, elementwise.SLOPES  # where they have been noted already
+    monkeypatch.setattr(elementwise, "FORWARD", {name: (kernels, number) for name, (kernels, _) in forward.items()})
     changed = {name: [(kernels, number) for kernels, _ in plans] for name, plans in slopes.items()}
-    monkeypatch.setattr(elementwise, "_SLOPES", changed)
+    monkeypatch.setattr(elementwise, "SLOPES", changed)
 
 
 def count_launches(monkeypatch):

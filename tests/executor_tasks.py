@@ -27,7 +27,7 @@ def trouble(number):
 
 def alone(_):
     """Whether the engine keeps to one thread, and in which process."""
-    return fast.threads._alone(), os.getpid()
+    return fast.threads.alone(), os.getpid()
 
 
 def compiled(_):

@@ -70,7 +70,7 @@ def test_workers_stay_on_one_thread(executor):
     assert all(alone for alone, _ in results)
     if not isinstance(executor, ThreadPoolExecutor):
         assert os.getpid() not in {process for _, process in results}
-    assert not fast.threads._alone()
+    assert not fast.threads.alone()
 
 
 def test_workers_do_not_compile(executor):

@@ -110,6 +110,15 @@ def judgement(folder: Path) -> None:
     save(ax, folder / "early_stopping.svg", 7.5, 4)
 
 
+def program(folder: Path) -> None:
+    """A compiled training step below the roofs of this machine."""
+    model = nn.MLP([784, 256, 128, 10], engine=fast, seed=0)
+    step = fast.compile_step(lambda x, y: nn.cross_entropy(model(x), y), nn.Adam(model.parameters()))
+    random = np.random.default_rng(0)
+    measured = step.measure(random.standard_normal((256, 784)), random.integers(10, size=256))
+    save(viz.roofline(measured, fast.measure_peaks()), folder / "roofline.svg", 6.4, 4.4)
+
+
 def moons(count: int, noise: float = 0.1, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Points (count, 2) and their sides (count, 1), -1 or 1."""
     points, side = make_moons(count, noise=noise, random_state=seed)
@@ -138,7 +147,7 @@ def main() -> None:
     folder = parser.parse_args().figures
     folder.mkdir(parents=True, exist_ok=True)
     matplotlib.rcParams["svg.hashsalt"] = "twograd"
-    for draw in (graphs, landscapes, layers, judgement):
+    for draw in (graphs, landscapes, layers, judgement, program):
         started = time.perf_counter()
         draw(folder)
         print(f"{draw.__name__}: {time.perf_counter() - started:.1f} s")

@@ -19,6 +19,7 @@ from viz.plots.evaluation import confusion_matrix, early_stopping_curve
 from viz.plots.layers import layer_histograms, layer_quantiles, update_ratios
 from viz.plots.maps import loss_map, trainability_map
 from viz.plots.planes import descent_paths, loss_contour, loss_surface
+from viz.plots.rooflines import roofline
 from viz.plots.spreads import learning_rate_spread
 from viz.plots.stability import edge_of_stability
 from viz.rendering import render
@@ -49,6 +50,7 @@ __all__ = [
     "loss_surface",
     "range_test",
     "render",
+    "roofline",
     "schedule_curves",
     "schedule_effects",
     "side_by_side",

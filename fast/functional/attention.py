@@ -45,11 +45,11 @@ def scaled_dot_product_attention(
     y = np.empty((*shape[:-1], value.shape[-1]), number)
     both = kernels.attention, kernels.attention_parallel
     threads.run_product(both, _work(weights, y.shape[-1]), *arrays, mask, is_causal, factor, weights, _places(y))
-    return record(_ATTENTION, y, parents, saved=(factor, weights))
+    return record(_ATTENTION, y, parents, saved=(factor, weights, mask, is_causal))
 
 
 def _attention_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    factor, weights = node.saved
+    factor, weights = node.saved[:2]
     arrays = [_places(parent.data) for parent in node.parents]
     wanted = [parent.requires_grad for parent in node.parents]
     gradients = [np.empty_like(array if want else array[:0]) for array, want in zip(arrays, wanted, strict=True)]
@@ -58,7 +58,28 @@ def _attention_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return [g.reshape(p.shape) if p.requires_grad else None for g, p in zip(gradients, node.parents, strict=True)]
 
 
-_ATTENTION = Rule("attention", _attention_grad, reads=(0, 1, 2))
+def _lower_attention(recorder: Any, node: Tensor) -> Any:
+    query, _, value = node.parents
+    factor, weights, mask, causal = node.saved
+    sizes = *weights.shape, query.shape[-1], value.shape[-1], int(causal), len(mask)
+    places = [*map(recorder.value, node.parents), recorder.constant(mask) if len(mask) else -1]
+    kept, y, work = recorder.new(weights.size), recorder.new(node.data.size), _work(weights, node.shape[-1])
+    products = weights.size * value.shape[-1]  # of the weights with the values; those of queries with keys are as many
+    arguments = *sizes, *places, kept, y
+    recorder.emit_product("attend", *arguments, work=work, flops=4 * products, shape=node.shape, numbers=[factor])
+
+    def backward(grad: Any) -> Any:
+        targets = [recorder.gradient(parent) for parent in node.parents]
+        arguments = *sizes, *places, kept, grad, *targets
+        recorder.emit_product(
+            "attend_grad", *arguments, work=work, flops=8 * products, shape=node.shape, numbers=[factor]
+        )
+        return targets
+
+    return y, backward
+
+
+_ATTENTION = Rule("attention", _attention_grad, reads=(0, 1, 2), lower=_lower_attention)
 
 
 def _as_added(attn_mask: Any, is_causal: bool, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,6 +7,7 @@ for an image counts for both of its dimensions, a pair is (for the rows, for the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,29 @@ def _convolution_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     )[: len(node.parents)]
 
 
-_CONV1D, _CONV2D = [Rule(name, _convolution_grad, reads=(0, 1)) for name in ("conv1d", "conv2d")]
+def _lower_convolution(recorder: Any, node: Any) -> Any:
+    x, weight, bias = (*node.parents, None)[:3]
+    rows, columns, groups = node.saved
+    channels, outputs = weight.shape[1] * groups, weight.shape[0]
+    samples = x.data.size // (channels * rows.length * columns.length)
+    table = recorder.whole([samples, channels, groups, outputs, *rows, *columns])
+    offset = recorder.constant(np.zeros(outputs)) if bias is None else recorder.value(bias)
+    places, y = (table, recorder.value(x), recorder.value(weight), offset), recorder.new(node.data.size)
+    work = node.data.size * weight.data[0].size
+    recorder.emit_product("conv2d", *places, y, work=work, shape=node.shape)
+
+    def backward(grad: Any) -> Any:
+        targets = [None if parent is None else recorder.gradient(parent) for parent in (x, weight, bias)]
+        flops = 2 * work * sum(target is not None for target in targets[:2])
+        recorder.emit_product("conv2d_grad", *places, grad, *targets, work=work, flops=flops, shape=weight.shape)
+        return targets[: len(node.parents)]
+
+    return y, backward
+
+
+_CONV1D, _CONV2D = [
+    Rule(name, _convolution_grad, reads=(0, 1), lower=_lower_convolution) for name in ("conv1d", "conv2d")
+]
 
 #: A line is an image with one row.
 _ONE_ROW = Windows(length=1, positions=1, kernel=1, stride=1, padding=0, dilation=1)
@@ -124,17 +147,35 @@ def max_pool2d(
     places = np.empty(y.shape, np.int32)
     both = kernels.max_pool, kernels.max_pool_parallel
     threads.run(both, x.data.size, threads.COSTLY, _planes(x.data), rows, columns, _planes(y), _planes(places))
-    return record(_MAX_POOL, y, (x,), saved=places)
+    return record(_MAX_POOL, y, (x,), saved=(places, rows, columns))
 
 
 def _max_pool_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    grad_x = np.zeros(node.parents[0].shape, grad.dtype)
-    arrays = [np.ascontiguousarray(a).reshape(-1, a.shape[-2] * a.shape[-1]) for a in (grad, node.saved, grad_x)]
+    grad_x, places = np.zeros(node.parents[0].shape, grad.dtype), node.saved[0]
+    arrays = [np.ascontiguousarray(a).reshape(-1, a.shape[-2] * a.shape[-1]) for a in (grad, places, grad_x)]
     threads.run((kernels.max_pool_grad, kernels.max_pool_grad_parallel), grad_x.size, threads.COSTLY, *arrays)
     return (grad_x,)
 
 
-_MAX_POOL = Rule("max_pool2d", _max_pool_grad, reads=())
+def _lower_max_pool(recorder: Any, node: Tensor) -> Any:
+    (x,), (_, rows, columns), size = node.parents, node.saved, node.data.size
+    planes = x.data.size // (rows.length * columns.length)
+    table, winners = recorder.whole([*rows, *columns]), recorder.whole([0] * size)
+    y = recorder.new(size)
+    work = {"work": x.data.size, "threshold": threads.COSTLY}
+    recorder.emit_loop("max_pool", planes, table, recorder.value(x), y, winners, **work, shape=node.shape)
+
+    def backward(grad: Any) -> Any:
+        target = recorder.gradient(x)
+        if target is not None:
+            sizes = planes, size // planes, x.data.size // planes
+            recorder.emit_loop("max_pool_grad", *sizes, grad, winners, target, **work, shape=x.shape)
+        return [target]
+
+    return y, backward
+
+
+_MAX_POOL = Rule("max_pool2d", _max_pool_grad, reads=(), lower=_lower_max_pool)
 
 
 def avg_pool2d(x: Tensor, kernel_size: Lengths, stride: Lengths | None = None, padding: Lengths = 0) -> Tensor:
@@ -184,7 +225,24 @@ def _average_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (grad_x,)
 
 
-_AVG_POOL, _ADAPTIVE = [Rule(name, _average_grad, reads=()) for name in ("avg_pool2d", "adaptive_avg_pool2d")]
+def _lower_average(recorder: Any, node: Tensor) -> Any:
+    (x,), y = node.parents, recorder.new(node.data.size)
+    sizes = x.data.size // (x.shape[-2] * x.shape[-1]), *x.shape[-2:], *node.shape[-2:]
+    tables = [recorder.whole(bounds.ravel().tolist()) for bounds in node.saved]
+    recorder.emit("avg_pool", *sizes, *tables, recorder.value(x), y, flops=x.data.size, shape=node.shape)
+
+    def backward(grad: Any) -> Any:
+        target = recorder.gradient(x)
+        if target is not None:
+            recorder.emit("avg_pool_grad", *sizes, *tables, target, grad, flops=x.data.size, shape=x.shape)
+        return [target]
+
+    return y, backward
+
+
+_AVG_POOL, _ADAPTIVE = [
+    Rule(name, _average_grad, reads=(), lower=_lower_average) for name in ("avg_pool2d", "adaptive_avg_pool2d")
+]
 
 
 def _planes(x: np.ndarray) -> np.ndarray:

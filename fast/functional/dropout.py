@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -31,13 +32,32 @@ def _dropout_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (_drop(grad, *node.saved),)
 
 
-_DROPOUT = Rule("dropout", _dropout_grad, reads=())
+def _lower_dropout(recorder: Any, node: Tensor) -> Any:
+    (x,), (seed, p), size = node.parents, node.saved, node.data.size
+    limit, scale = _settings(p)
+    places, y = (recorder.seed(int(seed)), recorder.whole([int(limit)])), recorder.new(size)
+    recorder.emit("dropout", size, *places, recorder.value(x), y, flops=size, shape=x.shape, numbers=[scale])
+
+    def backward(grad: Any) -> Any:
+        target = recorder.gradient(x)
+        if target is not None:
+            recorder.emit("dropout", size, *places, grad, target, flops=size, shape=x.shape, numbers=[scale])
+        return [target]
+
+    return y, backward
+
+
+_DROPOUT = Rule("dropout", _dropout_grad, reads=(), lower=_lower_dropout)
+
+
+def _settings(p: float) -> tuple[np.uint64, float]:
+    """Below which random number of 53 bits an element is dropped, and by what the others are multiplied."""
+    return np.uint64(math.ceil(p * 2**53)), 0.0 if p == 1 else 1 / (1 - p)
 
 
 def _drop(x: np.ndarray, seed: np.uint64, p: float) -> np.ndarray:
     y = np.empty(x.shape, x.dtype)
-    limit = np.uint64(math.ceil(p * 2**53))  # z / 2^53 < p, in whole numbers
-    scale = 0.0 if p == 1 else 1 / (1 - p)
+    limit, scale = _settings(p)
     both = kernels.dropout, kernels.dropout_parallel
     threads.run(both, x.size, threads.CHEAP, x.ravel(), seed, limit, scale, y.ravel())
     return y

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fast import threads
@@ -22,14 +24,28 @@ def embedding(indices: Tensor, weight: Tensor) -> Tensor:
     y = np.empty((numbers.size, table.shape[1]), table.dtype)
     if not kernels.embedding(numbers, table, y):
         checks.row_numbers("embedding", numbers.tolist(), indices.shape, len(table))
-    return record(_EMBEDDING, y.reshape(*indices.shape, table.shape[1]), (weight,), saved=numbers)
+    return record(_EMBEDDING, y.reshape(*indices.shape, table.shape[1]), (weight,), saved=(numbers, indices))
 
 
 def _embedding_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     grad_weight = np.empty(node.parents[0].shape, grad.dtype)
     both = kernels.embedding_grad, kernels.embedding_grad_parallel
-    threads.run(both, grad.size, threads.CHEAP, rows(grad), node.saved, grad_weight)
+    threads.run(both, grad.size, threads.CHEAP, rows(grad), node.saved[0], grad_weight)
     return (grad_weight,)
 
 
-_EMBEDDING = Rule("embedding", _embedding_grad, reads=())
+def _lower_embedding(recorder: Any, node: Tensor) -> Any:
+    (weight,), (_, indices), y = node.parents, node.saved, recorder.new(node.data.size)
+    sizes, numbers = (indices.data.size, *weight.shape), recorder.labels(indices)
+    recorder.emit("look_up", *sizes, numbers, recorder.value(weight), y, shape=node.shape)
+
+    def backward(grad: Any) -> Any:
+        target = recorder.gradient(weight)
+        if target is not None:
+            recorder.emit("look_up_grad", *sizes, numbers, grad, target, shape=weight.shape)
+        return [target]
+
+    return y, backward
+
+
+_EMBEDDING = Rule("embedding", _embedding_grad, reads=(), lower=_lower_embedding)

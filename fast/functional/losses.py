@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,17 @@ from fast.kernels import updates
 from fast.tensors import Gradients, Rule, Tensor, record
 from micro import checks
 from micro.vocabulary import float32, float64, grad_mode
+
+
+@dataclass
+class _Loss:
+    """What a loss keeps: the gradient of its scores, and what else it was computed from."""
+
+    grad: np.ndarray
+    target: Tensor
+    weight: Tensor | None
+    class_weight: Tensor | None
+    settings: tuple[float | np.ndarray, ...]
 
 
 def mse_loss(prediction: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
@@ -113,7 +126,8 @@ def _class_loss(
     loss, known = kernel(numbers, classes, grad, *weights, *settings)
     if not known:
         checks.class_labels(rule.symbol, scores, labels, labels.tolist())
-    return record(rule, np.array(loss, grad.dtype), (scores,), saved=grad)
+    saved = _Loss(grad, labels, sample_weight, weight, settings)
+    return record(rule, np.array(loss, grad.dtype), (scores,), saved)
 
 
 #: What stands for weights that are all 1.
@@ -135,7 +149,24 @@ def _l1_penalty_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return [np.sign(p.data) * grad if p.requires_grad else None for p in node.parents]
 
 
-_L1_PENALTY = Rule("l1_penalty", _l1_penalty_grad)
+def _lower_penalty(recorder: Any, node: Any) -> Any:
+    """A kernel that goes through the list of all parameters, and on the way back one for each."""
+    places, name, y = [recorder.value(p) for p in node.parents], node.op.symbol, recorder.new(1)
+    table = recorder.whole([number for place in places for number in (place.start, place.size)])
+    if any(place.start < 0 for place in places):
+        raise NotImplementedError(f"compile_step: {name} of what is no parameter of the optimizer has no compiled form")
+    recorder.emit(name, len(places), table, y, flops=sum(place.size for place in places))
+
+    def backward(grad: Any) -> Sequence[Any]:
+        targets = [recorder.gradient(p) for p in node.parents]
+        for place, target, p in zip(places, targets, node.parents, strict=True):
+            recorder.emit(f"{name}_grad", place.size, place, grad, target, flops=place.size, shape=p.shape)
+        return targets
+
+    return y, backward
+
+
+_L1_PENALTY = Rule("l1_penalty", _l1_penalty_grad, lower=_lower_penalty)
 
 
 def l2_penalty(parameters: Sequence[Tensor]) -> Tensor:
@@ -149,7 +180,7 @@ def _l2_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return [p.data * p.data.dtype.type(twice) if p.requires_grad else None for p in node.parents]
 
 
-_L2 = Rule("l2_penalty", _l2_grad)
+_L2 = Rule("l2_penalty", _l2_grad, lower=_lower_penalty)
 
 
 def _loss(
@@ -174,15 +205,67 @@ def _loss(
     loss, known = kernel(numbers.ravel(), wanted, grad.ravel(), weights, *settings)
     if not known:
         checks.loss_arguments(rule.symbol, numbers.ravel().tolist(), target.data.ravel().tolist())
-    return record(rule, np.array(loss, numbers.dtype), (prediction,), saved=grad)
+    saved = _Loss(grad, target, sample_weight, None, settings)
+    return record(rule, np.array(loss, numbers.dtype), (prediction,), saved)
 
 
 def _loss_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    return (np.asarray(node.saved * grad),)
+    return (np.asarray(node.saved.grad * grad),)
 
 
-_MSE, _HINGE = Rule("mse_loss", _loss_grad, reads=()), Rule("hinge_loss", _loss_grad, reads=())
-_L1, _HUBER = Rule("l1_loss", _loss_grad, reads=()), Rule("huber_loss", _loss_grad, reads=())
-_BCE = Rule("binary_cross_entropy", _loss_grad, reads=())
-_BCE_LOGITS = Rule("binary_cross_entropy_with_logits", _loss_grad, reads=())
-_CROSS_ENTROPY, _NLL = Rule("cross_entropy", _loss_grad, reads=()), Rule("nll_loss", _loss_grad, reads=())
+def _lower_loss(recorder: Any, node: Any) -> Any:
+    """A loss of numbers: the kernel of its name, and its gradient times that of the result."""
+    saved, (prediction,) = node.saved, node.parents
+    size, slopes, y = prediction.data.size, recorder.new(prediction.data.size), recorder.new(1)
+    if saved.weight is not None and saved.weight.data.size != size:
+        raise NotImplementedError(f"compile_step: {node.op.symbol} with a weight for each row has no compiled form yet")
+    arrays = [array for array in saved.settings if isinstance(array, np.ndarray) and array.size]
+    numbers = [number for number in saved.settings if not isinstance(number, np.ndarray)]
+    recorder.emit(
+        node.op.symbol,
+        *(size, recorder.value(prediction), recorder.value(saved.target), slopes, recorder.value(saved.weight), y),
+        *map(recorder.constant, arrays),
+        flops=size,
+        shape=prediction.shape,
+        numbers=numbers,
+    )
+    return y, _scaled(recorder, prediction, slopes)
+
+
+def _lower_class_loss(recorder: Any, node: Any) -> Any:
+    """A loss of classes, likewise."""
+    saved, (scores,) = node.saved, node.parents
+    slopes, y = recorder.new(scores.data.size), recorder.new(1)
+    recorder.emit(
+        node.op.symbol,
+        *(*scores.shape, recorder.value(scores), recorder.labels(saved.target), slopes),
+        *(recorder.value(saved.weight), recorder.value(saved.class_weight), y),
+        flops=scores.data.size,
+        shape=scores.shape,
+        numbers=saved.settings,
+    )
+    return y, _scaled(recorder, scores, slopes)
+
+
+def _scaled(recorder: Any, x: Tensor, slopes: Any) -> Callable[[Any], Sequence[Any]]:
+    """Writes the gradient of x: the slopes times the gradient of the loss."""
+
+    def backward(grad: Any) -> Sequence[Any]:
+        target = recorder.gradient(x)
+        if target is not None:
+            recorder.emit("scale", slopes.size, slopes, grad, target, flops=slopes.size, shape=x.shape)
+        return [target]
+
+    return backward
+
+
+_MSE, _L1, _HUBER, _HINGE, _BCE, _BCE_LOGITS = [
+    Rule(name, _loss_grad, reads=(), lower=_lower_loss)
+    for name in (
+        *("mse_loss", "l1_loss", "huber_loss", "hinge_loss"),
+        *("binary_cross_entropy", "binary_cross_entropy_with_logits"),
+    )
+]
+_CROSS_ENTROPY, _NLL = [
+    Rule(name, _loss_grad, reads=(), lower=_lower_class_loss) for name in ("cross_entropy", "nll_loss")
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -56,12 +57,13 @@ def batch_norm(
             if running is not None:
                 running.data[...] = (1 - momentum) * running.data + momentum * new
                 mark_written(running)
-    saved = factors, weight is not None, training, mean, 1 / np.sqrt(variance + eps)
+    settings = running_mean, running_var, (eps, momentum, count / (count - 1) if training else 1.0)
+    saved = factors, weight is not None, training, mean, 1 / np.sqrt(variance + eps), settings
     return record(_BATCH_NORM, y, parents, saved)
 
 
 def _batch_norm_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    factors, has_weight, training, mean, factor = node.saved
+    factors, has_weight, training, mean, factor, _ = node.saved
     x = node.parents[0]
     grad_x, (grad_weight, grad_bias) = np.empty(x.shape, grad.dtype), np.empty((2, mean.size), grad.dtype)
     both = kernels.batch_norm_grad, kernels.batch_norm_grad_parallel
@@ -70,7 +72,25 @@ def _batch_norm_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return _gradients(node, grad_x, grad_weight, grad_bias, has_weight)
 
 
-_BATCH_NORM = Rule("batch_norm", _batch_norm_grad, reads=(0,))
+def _lower_batch_norm(recorder: Any, node: Tensor) -> Any:
+    x, training, (*running, numbers) = node.parents[0], node.saved[2], node.saved[-1]
+    if not training:
+        raise NotImplementedError("compile_step: batch norm in evaluation has no compiled form yet; train all layers")
+    sizes = len(x.data), x.data[0].size, x.shape[1]
+    places, y = _places(recorder, node, has_weight=node.saved[1], shape=x.shape[1:2]), recorder.new(x.data.size)
+    arguments = *sizes, *places, y, *map(recorder.buffer, running)
+    recorder.emit("batch_norm", *arguments, flops=x.data.size, shape=x.shape, numbers=numbers)
+
+    def backward(grad: Any) -> Any:
+        targets, found = _targets(recorder, node, has_weight=node.saved[1])
+        arguments = *sizes, *places, grad, *targets, recorder.new(x.data.size)
+        recorder.emit("batch_norm_grad", *arguments, flops=x.data.size, shape=x.shape, numbers=numbers[:1])
+        return found
+
+    return y, backward
+
+
+_BATCH_NORM = Rule("batch_norm", _batch_norm_grad, reads=(0,), lower=_lower_batch_norm)
 
 
 def layer_norm(
@@ -124,15 +144,15 @@ def _within(
         factor,
         y.reshape(table.shape),
     )
-    return record(rule, y, parents, (factors, weight is not None, mean, factor))
+    return record(rule, y, parents, (factors, weight is not None, mean, factor, float(eps)))
 
 
 def _within_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    factors, has_weight, mean, factor = node.saved
+    factors, has_weight, mean, factor, _ = node.saved
     x = node.parents[0]
     table = np.ascontiguousarray(x.data).reshape(-1, factors.size)
     grad_x = np.empty(x.shape, grad.dtype)
-    sums = np.zeros((min(1 + len(table) // _BLOCKS, _BLOCKS), 2, factors.size))
+    sums = np.zeros((_blocks(len(table)), 2, factors.size))
     both = kernels.layer_norm_grad, kernels.layer_norm_grad_parallel
     g = np.ascontiguousarray(grad).reshape(table.shape)
     threads.run(
@@ -155,7 +175,43 @@ def _within_grad(node: Tensor, grad: np.ndarray) -> Gradients:
 #: Blocks of rows at most, and rows in a block at least. The number of cores has no say, so that it changes no result.
 _BLOCKS = 64
 
-_LAYER_NORM, _RMS_NORM = Rule("layer_norm", _within_grad, reads=(0,)), Rule("rms_norm", _within_grad, reads=(0,))
+
+def _blocks(rows: int) -> int:
+    return min(1 + rows // _BLOCKS, _BLOCKS)
+
+
+def _lower_within(recorder: Any, node: Any) -> Any:
+    x, (factors, has_weight, _, _, eps) = node.parents[0], node.saved
+    sizes = x.data.size // factors.size, factors.size, int(node.op is _LAYER_NORM)
+    places, y = _places(recorder, node, has_weight, factors.shape), recorder.new(x.data.size)
+    recorder.emit("layer_norm", *sizes, *places, y, flops=x.data.size, shape=x.shape, numbers=[eps])
+
+    def backward(grad: Any) -> Any:
+        targets, found = _targets(recorder, node, has_weight)
+        arguments = *sizes, *places, grad, *targets, recorder.new(x.data.size), _blocks(sizes[0])
+        recorder.emit("layer_norm_grad", *arguments, flops=x.data.size, shape=x.shape, numbers=[eps])
+        return found
+
+    return y, backward
+
+
+def _places(recorder: Any, node: Tensor, has_weight: bool, shape: tuple[int, ...]) -> list[Any]:
+    """Those of x, weight and bias; ones and zeros where there are none."""
+    x, *others = node.parents
+    weight = recorder.value(others.pop(0)) if has_weight else recorder.constant(np.ones(shape))
+    return [recorder.value(x), weight, recorder.value(others[0]) if others else recorder.constant(np.zeros(shape))]
+
+
+def _targets(recorder: Any, node: Tensor, has_weight: bool) -> tuple[list[Any], list[Any]]:
+    """The places for the gradients of x, weight and bias, None where there are none; and those of the parents alone."""
+    found = [recorder.gradient(parent) for parent in node.parents]
+    padded = found if has_weight else [found[0], None, *found[1:]]
+    return [*padded, None, None][:3], found
+
+
+_LAYER_NORM, _RMS_NORM = [
+    Rule(name, _within_grad, reads=(0,), lower=_lower_within) for name in ("layer_norm", "rms_norm")
+]
 
 
 def _parents(name: str, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> tuple[Tensor, ...]:

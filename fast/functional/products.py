@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from fast import elementwise, threads
@@ -40,7 +43,36 @@ def _matmul_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return grad_a, grad_b
 
 
-_MATMUL = Rule("@", _matmul_grad, reads=(0, 1))
+def _lower_matmul(recorder: Any, node: Any) -> Any:
+    """Two matrices, or two stacks of as many; the transposed ones that the way back needs are written out."""
+    a, b = node.parents
+    if a.ndim < 2 or a.shape[:-2] != b.shape[:-2]:
+        raise NotImplementedError(f"compile_step: {a.shape} @ {b.shape} has no compiled form yet; use equal stacks")
+    (n, k), m, stack = a.shape[-2:], b.shape[-1], math.prod(a.shape[:-2])
+    work, places, y = stack * n * k * m, (recorder.value(a), recorder.value(b)), recorder.new(node.data.size)
+    recorder.emit_product("stacked", stack, n, k, m, *places, y, work=work, shape=node.shape)
+
+    def transposed(x: Tensor, place: Any) -> Any:
+        numbers = np.arange(x.data.size).reshape(x.shape).swapaxes(-1, -2)
+        table, turned = recorder.whole(numbers.ravel().tolist()), recorder.new(x.data.size)
+        sizes = x.data.size, table
+        recorder.emit("select", *sizes, place, turned, shape=numbers.shape, numbers=[0])
+        return turned
+
+    def backward(grad: Any) -> Any:
+        grad_a, grad_b = recorder.gradient(a), recorder.gradient(b)
+        if grad_a is not None:
+            turned = transposed(b, places[1])
+            recorder.emit_product("stacked", stack, n, m, k, grad, turned, grad_a, work=work, shape=a.shape)
+        if grad_b is not None:
+            turned = transposed(a, places[0])
+            recorder.emit_product("stacked", stack, k, n, m, turned, grad, grad_b, work=work, shape=b.shape)
+        return [grad_a, grad_b]
+
+    return y, backward
+
+
+_MATMUL = Rule("@", _matmul_grad, reads=(0, 1), lower=_lower_matmul)
 
 
 def _stacked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -84,7 +116,23 @@ def _linear_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return _product_grad(grad, x.data, weight.data, needed)[: len(node.parents)]
 
 
-_LINEAR = Rule("linear", _linear_grad, reads=(0, 1))
+def _lower_linear(recorder: Any, node: Any) -> Any:
+    x, weight, bias = (*node.parents, None)[:3]
+    sizes, work = (node.data.size // len(weight.data), *weight.shape[::-1]), node.data.size * x.shape[-1]
+    place, factors, y = recorder.value(x), recorder.value(weight), recorder.new(node.data.size)
+    recorder.emit_product("linear", *sizes, place, factors, recorder.value(bias), y, work=work, shape=node.shape)
+
+    def backward(grad: Any) -> Any:
+        targets = [None if parent is None else recorder.gradient(parent) for parent in (x, weight, bias)]
+        flops = 2 * work * sum(target is not None for target in targets[:2])
+        arguments = *sizes, grad, place, factors, *targets
+        recorder.emit_product("linear_grad", *arguments, work=work, flops=flops, shape=weight.shape)
+        return targets[: len(node.parents)]
+
+    return y, backward
+
+
+_LINEAR = Rule("linear", _linear_grad, reads=(0, 1), lower=_lower_linear)
 
 
 def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:

@@ -171,11 +171,52 @@ def _sequence_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     ]
 
 
+def _lower_sequence(recorder: Any, node: Tensor) -> Any:
+    kind, names, weight, kept = node.saved
+    parents = dict(zip(names, node.parents, strict=True))
+    x, hidden = parents["x"], parents["hidden"]
+    inputs, features = x.shape[-1], hidden.shape[-1]
+    samples, steps = len(hidden.data), x.data.size // (len(hidden.data) * inputs)
+    outputs = node.data.size // (samples * features)
+    sizes = kind, samples, steps, inputs, features, _SIZES[kind][1], _SIZES[kind][2], outputs
+    tables = {name: recorder.whole(places.ravel().tolist()) for name, places in _numbered(kind, weight, inputs).items()}
+    joined, work = recorder.new(weight.size), samples * steps * weight.size
+    recorder.emit("fill", weight.size, joined, shape=weight.shape, numbers=[0])
+    for name in [name for name in _WEIGHTS if name in parents]:
+        p, put = parents[name], "put_more" if name == "bias_hh" else "put"
+        recorder.emit(put, p.data.size, tables[name], recorder.value(p), joined, shape=p.shape)
+    states = recorder.value(hidden), recorder.value(parents.get("cell", hidden))
+    y, memory = recorder.new(node.data.size), recorder.new(kept.size)
+    arguments = *sizes, recorder.value(x), *states, joined, y, memory
+    recorder.emit_product("sequence", *arguments, work=work, shape=node.shape)
+
+    def backward(grad: Any) -> Any:
+        targets = {name: recorder.gradient(p) for name, p in parents.items()}
+        room = [recorder.new(samples * steps * width) for width in weight.shape[::-1]]
+        grad_states = [targets.get(name) or recorder.new(samples * features) for name in ("hidden", "cell")]
+        learned = [name for name in _WEIGHTS if targets.get(name) is not None]
+        together = recorder.new(weight.size) if learned else None
+        wanted = *room, targets["x"], *grad_states, together
+        arguments_back = *arguments, grad, *wanted
+        recorder.emit_product("sequence_grad", *arguments_back, work=work, flops=4 * work, shape=x.shape)
+        for name in learned:
+            size, target = parents[name].data.size, targets[name]
+            recorder.emit("select", size, tables[name], together, target, shape=parents[name].shape, numbers=[0])
+        return [targets[name] for name in names]
+
+    return y, backward
+
+
+def _numbered(kind: int, weight: np.ndarray, inputs: int) -> dict[str, np.ndarray]:
+    """Where the numbers of PyTorch's weights and biases stand in the joined matrix."""
+    return _split(kind, np.arange(weight.size).reshape(weight.shape), inputs)
+
+
 _WEIGHTS = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 #: The arguments, by how many states the cell has.
 _NAMES = {1: ("x", "hidden", *_WEIGHTS), 2: ("x", "hidden", "cell", *_WEIGHTS)}
 _RULES = {
-    name: Rule(name, _sequence_grad, reads=(0, *range(1, 1 + states), -1))
+    name: Rule(name, _sequence_grad, reads=(0, *range(1, 1 + states), -1), lower=_lower_sequence)
     for states, names in ((1, ("rnn_cell", "gru_cell", "rnn", "gru")), (2, ("lstm_cell", "lstm")))
     for name in names
 }

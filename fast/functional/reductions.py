@@ -44,7 +44,26 @@ def _total_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (np.broadcast_to((grad / count).reshape(shape), node.parents[0].shape).copy(),)
 
 
-_SUM, _MEAN = Rule("sum", _total_grad, reads=()), Rule("mean", _total_grad, reads=())
+def _lower_total(recorder: Any, node: Tensor) -> Any:
+    (x,), (kept, count) = node.parents, node.saved
+    place, dims, shape = recorder.value(x), elementwise.differences(kept, x.shape), x.shape
+    for first, last in reversed(dims):
+        divisor = count if first == dims[0][0] else 1
+        place = recorder.total(place, shape, first, last, divisor)
+        shape = shape[:first] + kept[first:last] + shape[last:]
+
+    def backward(grad: Any) -> Any:
+        shape, divisor = kept, count
+        for first, last in dims:
+            shape = shape[:first] + x.shape[first:last] + shape[last:]
+            grad, divisor = recorder.spread(grad, shape, first, last, divisor), 1
+        return [grad]
+
+    return place, backward
+
+
+_SUM = Rule("sum", _total_grad, reads=(), lower=_lower_total)
+_MEAN = Rule("mean", _total_grad, reads=(), lower=_lower_total)
 
 
 def prod(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
@@ -203,5 +222,22 @@ def _log_softmax_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (_run_along(kernels.log_softmax_grad, node.saved, grad, node.data),)
 
 
-_SOFTMAX = Rule("softmax", _softmax_grad, reads=(-1,))
-_LOG_SOFTMAX = Rule("log_softmax", _log_softmax_grad, reads=(-1,))
+def _lower_along(recorder: Any, node: Any) -> Any:
+    """The kernel of the rule's name, along the last dimension."""
+    (x,), name, size = node.parents, node.op.symbol, node.data.size
+    if node.saved != x.ndim - 1:
+        raise NotImplementedError(f"compile_step: {name} along any dimension but the last has no compiled form yet")
+    sizes, y = (size // x.shape[-1], x.shape[-1]), recorder.new(size)
+    recorder.emit(name, *sizes, recorder.value(x), y, flops=size, shape=x.shape)
+
+    def backward(grad: Any) -> Any:
+        target = recorder.gradient(x)
+        if target is not None:
+            recorder.emit(f"{name}_grad", *sizes, grad, y, target, flops=size, shape=x.shape)
+        return [target]
+
+    return y, backward
+
+
+_SOFTMAX = Rule("softmax", _softmax_grad, reads=(-1,), lower=_lower_along)
+_LOG_SOFTMAX = Rule("log_softmax", _log_softmax_grad, reads=(-1,), lower=_lower_along)

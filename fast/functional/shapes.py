@@ -40,7 +40,12 @@ def _reshape_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (grad.reshape(node.parents[0].shape),)
 
 
-_RESHAPE = Rule("reshape", _reshape_grad, reads=())
+def _lower_reshape(recorder: Any, node: Tensor) -> Any:
+    (x,) = node.parents
+    return recorder.value(x), lambda grad: [grad if recorder.wants(x) else None]
+
+
+_RESHAPE = Rule("reshape", _reshape_grad, reads=(), lower=_lower_reshape)
 
 
 def shares_memory(x: Tensor, y: Tensor) -> bool:
@@ -58,7 +63,17 @@ def _permute_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (grad.transpose(np.argsort(node.saved)),)
 
 
-_PERMUTE = Rule("permute", _permute_grad, reads=())
+def _lower_permute(recorder: Any, node: Tensor) -> Any:
+    (x,) = node.parents
+    return recorder.rearranged(x, node.shape, _numbered(x).transpose(node.saved))
+
+
+def _numbered(x: Tensor) -> np.ndarray:
+    """The number of each element of x, in reading order."""
+    return np.arange(x.data.size).reshape(x.shape)
+
+
+_PERMUTE = Rule("permute", _permute_grad, reads=(), lower=_lower_permute)
 
 
 def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -71,7 +86,12 @@ def _broadcast_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (elementwise.unbroadcast(grad, node.parents[0].shape),)
 
 
-_BROADCAST = Rule("broadcast_to", _broadcast_grad, reads=())
+def _lower_broadcast(recorder: Any, node: Tensor) -> Any:
+    (x,) = node.parents
+    return recorder.rearranged(x, node.shape, np.broadcast_to(_numbered(x), node.shape))
+
+
+_BROADCAST = Rule("broadcast_to", _broadcast_grad, reads=(), lower=_lower_broadcast)
 
 
 def flip(x: Tensor, *dims: int) -> Tensor:
@@ -84,21 +104,32 @@ def _flip_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (np.flip(grad, node.saved),)
 
 
-_FLIP = Rule("flip", _flip_grad, reads=())
+def _lower_flip(recorder: Any, node: Tensor) -> Any:
+    (x,) = node.parents
+    return recorder.rearranged(x, node.shape, np.flip(_numbered(x), node.saved))
+
+
+_FLIP = Rule("flip", _flip_grad, reads=(), lower=_lower_flip)
 
 
 def pad(x: Tensor, pad: Sequence[int], value: float = 0.0) -> Tensor:
     """x with `value` around it: pad = (before, after) for the last dimension, then for the one before it, and so on."""
     pairs = checks.padding(x.shape, pad)
     inner = tuple(slice(before, before + n) for (before, _), n in zip(pairs, x.shape, strict=True))
-    return record(_PAD, np.pad(x.data, pairs, constant_values=value), (x,), saved=inner)
+    return record(_PAD, np.pad(x.data, pairs, constant_values=value), (x,), saved=(inner, float(value)))
 
 
 def _pad_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    return (grad[node.saved].copy(),)
+    return (grad[node.saved[0]].copy(),)
 
 
-_PAD = Rule("pad", _pad_grad, reads=())
+def _lower_pad(recorder: Any, node: Tensor) -> Any:
+    (x,), (inner, value), places = node.parents, node.saved, np.full(node.shape, -1)
+    places[inner] = _numbered(x)
+    return recorder.rearranged(x, node.shape, places, value)
+
+
+_PAD = Rule("pad", _pad_grad, reads=(), lower=_lower_pad)
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
@@ -113,7 +144,28 @@ def _cat_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return [part.copy() for part in np.split(grad, ends, node.saved)]
 
 
-_CAT = Rule("cat", _cat_grad, reads=())
+def _lower_cat(recorder: Any, node: Tensor) -> Any:
+    """Each tensor is put at its places in the result, and finds its gradient there."""
+    y, numbered, ends = recorder.new(node.data.size), _numbered(node), 0
+    tables = []
+    for x in node.parents:
+        begin, ends = ends, ends + x.shape[node.saved]
+        places = np.take(numbered, range(begin, ends), node.saved)
+        tables.append(recorder.whole(places.ravel().tolist()))
+        recorder.emit("put", x.data.size, tables[-1], recorder.value(x), y, shape=node.shape)
+
+    def backward(grad: Any) -> Any:
+        targets = [recorder.gradient(x) for x in node.parents]
+        for x, table, target in zip(node.parents, tables, targets, strict=True):
+            if target is not None:
+                size = x.data.size
+                recorder.emit("select", size, table, grad, target, shape=x.shape, numbers=[0])
+        return targets
+
+    return y, backward
+
+
+_CAT = Rule("cat", _cat_grad, reads=(), lower=_lower_cat)
 
 
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -149,7 +201,12 @@ def _selected_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (result,)
 
 
-_GETITEM, _GATHER = Rule("[ ]", _selected_grad, reads=()), Rule("gather", _selected_grad, reads=())
+def _lower_selected(recorder: Any, node: Tensor) -> Any:
+    (x,) = node.parents
+    return recorder.rearranged(x, node.shape, np.asarray(_numbered(x)[node.saved]))
+
+
+_GETITEM, _GATHER = [Rule(name, _selected_grad, reads=(), lower=_lower_selected) for name in ("[ ]", "gather")]
 
 
 def setitem(x: Tensor, index: Any, numbers: Any) -> None:

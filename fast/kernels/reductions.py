@@ -5,6 +5,7 @@ Sums are loops of their own, for a loop that only computes powers vectorises; th
 
 import math
 
+import numpy as np
 from numba import njit
 
 from fast import approximations
@@ -68,3 +69,32 @@ def log_softmax_grad(grad, y, grad_x):
         total = number(_sum(grad[n]))
         for c in range(y.shape[1]):
             grad_x[n, c] = grad[n, c] - approximations.exp(y[n, c]) * total
+
+
+#: So many numbers are added up one by one; then the sums are.
+_PART = 1024
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
+def total(x, y):
+    """y[a, b] = sum over r of x[a, r, b], kept in float64.
+
+    In float32 a sum would lose digits with every million of elements; and even in float64 with every billion, hence the
+    sums of parts. `reassoc` lets the compiler add up several numbers beside each other; nan and infinity stay.
+    """
+    for a in range(x.shape[0]):
+        if x.shape[2] == 1:
+            found = 0.0
+            for start in range(0, x.shape[1], _PART):
+                part = 0.0
+                for r in range(start, min(start + _PART, x.shape[1])):
+                    part += x[a, r, 0]
+                found += part
+            y[a, 0] = found
+        else:
+            sums = np.zeros(x.shape[2])
+            for r in range(x.shape[1]):
+                for b in range(x.shape[2]):
+                    sums[b] += x[a, r, b]
+            for b in range(x.shape[2]):
+                y[a, b] = sums[b]

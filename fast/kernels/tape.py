@@ -14,7 +14,7 @@ from fast.intrinsics import LANES, call
 from fast.kernels import updates
 
 # Numba does not see that a function of another file has changed. These lines do change with it (`make generate`).
-INTRINSICS = "61f33eaeb1212acb"
+INTRINSICS = "e79f5c6a3a0abc10"
 UPDATES = "be59ffe810a77c70"
 
 
@@ -144,7 +144,8 @@ def end_batch(run, once, weight, numbers, memory, values, optimizer, state, loss
     losses[step] = _mean(values)
     if not math.isfinite(losses[step]):
         return False
-    update(optimizer, numbers, memory.one_d[: len(numbers)], state, optimizer.done + step + 1, optimizer.lr)
+    grads, t = memory.one_d[: len(numbers)], optimizer.done + step + 1
+    update(optimizer, numbers, grads, state[0], state[1], state[2], t, optimizer.lr)
     return True
 
 
@@ -163,23 +164,23 @@ SGD, MOMENTUM, ADAM, RMSPROP, ADAGRAD = range(5)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def update(optimizer, p, g, state, t, lr):
+def update(optimizer, p, g, first, second, third, t, lr):
     """One update of the parameters p against their gradients g; t counts the updates from 1.
 
-    optimizer: its kind and settings, see `fast/programs.py`; state (3, parameters): what it remembers.
+    optimizer: its kind and settings, see `fast/optimizers.py`; first, second, third: what it remembers of each.
     """
     s = optimizer.settings
     if optimizer.kind == SGD:
         updates.sgd(p, g, lr, s[0])
     elif optimizer.kind == MOMENTUM:
         keep, add = (0.0, 1.0) if t == 1 else (s[1], s[2])  # the first gradient is taken over as it is
-        updates.momentum(p, g, state[0], lr, keep, add, s[0], s[3])
+        updates.momentum(p, g, first, lr, keep, add, s[0], s[3])
     elif optimizer.kind == ADAM:
-        updates.adam(p, g, state[0], state[1], t, lr, s[1], s[2], s[3], s[0], 1.0 - lr * s[4])
+        updates.adam(p, g, first, second, t, lr, s[1], s[2], s[3], s[0], 1.0 - lr * s[4])
     elif optimizer.kind == RMSPROP:
-        updates.rmsprop(p, g, state[0], state[1], state[2], lr, s[1], s[2], s[0], s[3], s[4] != 0)
+        updates.rmsprop(p, g, first, second, third, lr, s[1], s[2], s[0], s[3], s[4] != 0)
     else:
-        updates.adagrad(p, g, state[0], lr / (1.0 + (t - 1) * s[1]), s[0], s[2])
+        updates.adagrad(p, g, first, lr / (1.0 + (t - 1) * s[1]), s[0], s[2])
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -230,7 +231,9 @@ def block_of_runs(run, programs, which, x, order, parameters, rates, optimizer, 
             losses[step, lane] = total[lane] / batch if alive[lane] else math.nan
             alive[lane] = alive[lane] and math.isfinite(losses[step, lane])
             if alive[lane]:
-                update(optimizer, v[:count, lane], d[:count, lane], state[:, :, lane], step + 1, rates[lane])
+                kept = state[:, :, lane]
+                p, g, lr = v[:count, lane], d[:count, lane], rates[lane]
+                update(optimizer, p, g, kept[0], kept[1], kept[2], step + 1, lr)
         if not alive.any():
             for later in range(step + 1, len(order)):
                 for lane in range(LANES):

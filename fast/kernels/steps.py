@@ -1,0 +1,896 @@
+"""Compiled training steps: the kernels that a program calls, and the loop that calls them, step after step.
+
+A program is a list of instructions. Each is a row of `code`, whose first number is the address of a kernel of this
+module; the others are its arguments. All kernels are called in the same way, kernel(memory, integers, row, numbers):
+
+memory (M,): the numbers of all tensors, one behind the other; integers (I,): those that are whole.
+row: where in the memory the arguments begin, and their lengths; -1 stands for an argument that is not there.
+numbers (4,): settings that are no whole numbers.
+
+What is computed is computed by the kernels that the engine uses without a program, so the results are the same.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import carray, njit, prange
+
+from fast.intrinsics import call, pointer
+from fast.kernels import (
+    attention,
+    convolution,
+    embedding,
+    losses,
+    normalization,
+    products,
+    randomness,
+    recurrent,
+    reductions,
+)
+from fast.kernels.tape import update
+from fast.kernels.updates import BLOCK, squares
+from micro.functional.convolution import Windows
+
+# Numba does not see that a function of another file has changed. These lines do change with it (`make generate`).
+ATTENTION = "cf68f1e392c6687e"
+CONVOLUTION = "c5de51990ac616b6"
+EMBEDDING = "fdf1bcb54dc626a8"
+INTRINSICS = "e79f5c6a3a0abc10"
+LOSSES = "b8aaf548186a0917"
+NORMALIZATION = "c87a94af45a83879"
+PRODUCTS = "b9a94e8ce11be1e7"
+RANDOMNESS = "98510520541a539a"
+RECURRENT = "9bbcfab3eabdb887"
+REDUCTIONS = "57b5d97207b037ec"
+TAPE = "11f057e8e25ab646"
+UPDATES = "be59ffe810a77c70"
+
+#: The places of `integers` before those of the program: whether an instruction has met numbers that it does not take.
+REFUSED = 0
+HEAD = 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def vector(memory, place, size):
+    """A tensor as a one-dimensional array; of length 0, if it is not there."""
+    return carray(pointer(memory, max(place, 0)), (size if place >= 0 else 0,))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def matrix(memory, place, rows, columns):
+    """A tensor as a matrix; without rows, if it is not there."""
+    return carray(pointer(memory, max(place, 0)), (rows if place >= 0 else 0, columns))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Any kernel that takes one-dimensional arrays of one length: row = size, its address, the arrays.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def of_two(memory, integers, row, numbers):
+    n = row[1]
+    call(row[2], (vector(memory, row[3], n), vector(memory, row[4], n)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def of_three(memory, integers, row, numbers):
+    n = row[1]
+    call(row[2], (vector(memory, row[3], n), vector(memory, row[4], n), vector(memory, row[5], n)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def of_four(memory, integers, row, numbers):
+    n, first = row[1], (vector(memory, row[3], row[1]), vector(memory, row[4], row[1]))
+    call(row[2], (first[0], first[1], vector(memory, row[5], n), vector(memory, row[6], n)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def of_five(memory, integers, row, numbers):
+    n, first = row[1], (vector(memory, row[3], row[1]), vector(memory, row[4], row[1]), vector(memory, row[5], row[1]))
+    call(row[2], (first[0], first[1], first[2], vector(memory, row[6], n), vector(memory, row[7], n)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def of_six(memory, integers, row, numbers):
+    n, first = row[1], (vector(memory, row[3], row[1]), vector(memory, row[4], row[1]), vector(memory, row[5], row[1]))
+    last = vector(memory, row[6], n), vector(memory, row[7], n), vector(memory, row[8], n)
+    call(row[2], (first[0], first[1], first[2], last[0], last[1], last[2]))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Sums, and what takes them back. Tensors (A, R, B), of which the middle dimension is summed or repeated.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def total(memory, integers, row, numbers):
+    """y[a, b] = sum over r of x[a, r, b], divided by numbers[0]; row = A, R, B, x, y."""
+    a, r, b = row[1], row[2], row[3]
+    y = vector(memory, row[5], a * b)
+    reductions.total(carray(pointer(memory, row[4]), (a, r, b)), carray(pointer(memory, row[5]), (a, b)))
+    if numbers[0] != 1:
+        count = y.dtype.type(numbers[0])
+        for i in range(y.size):
+            y[i] /= count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def spread(memory, integers, row, numbers):
+    """y[a, r, b] = x[a, b] / numbers[0]; row = A, R, B, x, y."""
+    a, r, b = row[1], row[2], row[3]
+    x, y = matrix(memory, row[4], a, b), carray(pointer(memory, row[5]), (a, r, b))
+    count = y.dtype.type(numbers[0])
+    for i in range(a):
+        for j in range(r):
+            for k in range(b):
+                y[i, j, k] = x[i, k] / count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def floats(memory, integers, row, numbers):
+    """y = x, which are whole numbers; row = size, x (in `integers`), y."""
+    vector(memory, row[3], row[1])[:] = vector(integers, row[2], row[1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def copy(memory, integers, row, numbers):
+    """y = x; row = size, x, y."""
+    vector(memory, row[3], row[1])[:] = vector(memory, row[2], row[1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add(memory, integers, row, numbers):
+    """y += x; row = size, x, y."""
+    x, y = vector(memory, row[2], row[1]), vector(memory, row[3], row[1])
+    for i in range(x.size):
+        y[i] += x[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def scale(memory, integers, row, numbers):
+    """y = x * factor, a single number; row = size, x, factor, y."""
+    x, factor, y = vector(memory, row[2], row[1]), memory[row[3]], vector(memory, row[4], row[1])
+    for i in range(x.size):
+        y[i] = x[i] * factor
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The dense layer: row = rows, inputs, outputs, and the places of the arguments of the kernel of the same name; behind
+# them, in how many blocks it is cut.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def linear(memory, integers, row, numbers):
+    n, i, o = row[1], row[2], row[3]
+    x, weight, bias = matrix(memory, row[4], n, i), matrix(memory, row[5], o, i), vector(memory, row[6], o)
+    products.linear(x, weight, bias, matrix(memory, row[7], n, o))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def linear_parallel(memory, integers, row, numbers):
+    n, i, o = row[1], row[2], row[3]
+    x, weight, bias = matrix(memory, row[4], n, i), matrix(memory, row[5], o, i), vector(memory, row[6], o)
+    products.linear_parallel(row[8], x, weight, bias, matrix(memory, row[7], n, o))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def linear_grad(memory, integers, row, numbers):
+    n, i, o = row[1], row[2], row[3]
+    grad, x, weight = matrix(memory, row[4], n, o), matrix(memory, row[5], n, i), matrix(memory, row[6], o, i)
+    grad_x, grad_weight, grad_bias = (
+        matrix(memory, row[7], n, i),
+        matrix(memory, row[8], o, i),
+        vector(memory, row[9], o),
+    )
+    products.linear_grad(grad, x, weight, grad_x, grad_weight, grad_bias)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def linear_grad_parallel(memory, integers, row, numbers):
+    n, i, o = row[1], row[2], row[3]
+    grad, x, weight = matrix(memory, row[4], n, o), matrix(memory, row[5], n, i), matrix(memory, row[6], o, i)
+    grad_x, grad_weight, grad_bias = (
+        matrix(memory, row[7], n, i),
+        matrix(memory, row[8], o, i),
+        vector(memory, row[9], o),
+    )
+    products.linear_grad_parallel(row[10], grad, x, weight, grad_x, grad_weight, grad_bias)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Losses of numbers: row = size, prediction, target, gradient, weight, loss; numbers = further settings.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _note(found, memory, integers, place):
+    """Keep the loss, and whether its numbers were refused."""
+    memory[place] = found[0]
+    if not found[1]:
+        integers[REFUSED] = 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def mse_loss(memory, integers, row, numbers):
+    n = row[1]
+    prediction, target, grad = vector(memory, row[2], n), vector(memory, row[3], n), vector(memory, row[4], n)
+    _note(losses.mse_loss(prediction, target, grad, vector(memory, row[5], n)), memory, integers, row[6])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def l1_loss(memory, integers, row, numbers):
+    n = row[1]
+    prediction, target, grad = vector(memory, row[2], n), vector(memory, row[3], n), vector(memory, row[4], n)
+    _note(losses.l1_loss(prediction, target, grad, vector(memory, row[5], n)), memory, integers, row[6])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def huber_loss(memory, integers, row, numbers):
+    n = row[1]
+    prediction, target, grad = vector(memory, row[2], n), vector(memory, row[3], n), vector(memory, row[4], n)
+    found = losses.huber_loss(prediction, target, grad, vector(memory, row[5], n), numbers[0])
+    _note(found, memory, integers, row[6])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def hinge_loss(memory, integers, row, numbers):
+    n = row[1]
+    prediction, target, grad = vector(memory, row[2], n), vector(memory, row[3], n), vector(memory, row[4], n)
+    _note(losses.hinge_loss(prediction, target, grad, vector(memory, row[5], n)), memory, integers, row[6])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def binary_cross_entropy(memory, integers, row, numbers):
+    n = row[1]
+    prediction, target, grad = vector(memory, row[2], n), vector(memory, row[3], n), vector(memory, row[4], n)
+    _note(losses.binary_cross_entropy(prediction, target, grad, vector(memory, row[5], n)), memory, integers, row[6])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def binary_cross_entropy_with_logits(memory, integers, row, numbers):
+    n = row[1]
+    prediction, target, grad = vector(memory, row[2], n), vector(memory, row[3], n), vector(memory, row[4], n)
+    weight, counts = vector(memory, row[5], n), vector(memory, row[7], n)
+    found = losses.binary_cross_entropy_with_logits(prediction, target, grad, weight, counts)
+    _note(found, memory, integers, row[6])
+
+
+# Losses of classes: row = rows, classes, scores, labels (in `integers`), gradient, weight, weights of classes, loss.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def nll_loss(memory, integers, row, numbers):
+    n, c = row[1], row[2]
+    scores, labels, grad = matrix(memory, row[3], n, c), vector(integers, row[4], n), matrix(memory, row[5], n, c)
+    weight, classes = vector(memory, row[6], n), vector(memory, row[7], c)
+    _note(losses.nll_loss(scores, labels, grad, weight, classes), memory, integers, row[8])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cross_entropy(memory, integers, row, numbers):
+    n, c = row[1], row[2]
+    scores, labels, grad = matrix(memory, row[3], n, c), vector(integers, row[4], n), matrix(memory, row[5], n, c)
+    weight, classes = vector(memory, row[6], n), vector(memory, row[7], c)
+    _note(losses.cross_entropy(scores, labels, grad, weight, classes, numbers[0]), memory, integers, row[8])
+
+
+# Penalties: row = how many parameters, where their list (place, size) begins in `integers`, result.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def l1_penalty(memory, integers, row, numbers):
+    found = 0.0
+    for k in range(row[1]):
+        found += losses.sizes(vector(memory, integers[row[2] + 2 * k], integers[row[2] + 2 * k + 1]))
+    memory[row[3]] = found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def l2_penalty(memory, integers, row, numbers):
+    found = 0.0
+    for k in range(row[1]):
+        found += squares(vector(memory, integers[row[2] + 2 * k], integers[row[2] + 2 * k + 1]))
+    memory[row[3]] = found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def l1_penalty_grad(memory, integers, row, numbers):
+    """y = sign(p) * grad; row = size, p, grad, y."""
+    p, grad, y = vector(memory, row[2], row[1]), memory[row[3]], vector(memory, row[4], row[1])
+    for i in range(p.size):
+        y[i] = np.sign(p[i]) * grad
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def l2_penalty_grad(memory, integers, row, numbers):
+    """y = 2 grad * p; row = size, p, grad, y."""
+    p, twice, y = vector(memory, row[2], row[1]), memory.dtype.type(2) * memory[row[3]], vector(memory, row[4], row[1])
+    for i in range(p.size):
+        y[i] = p[i] * twice
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Rearrangements, by lists of places: row = how many places, where their list begins in `integers`, x, y.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def select(memory, integers, row, numbers):
+    """y[i] = x[places[i]], or numbers[0] where the place is -1."""
+    places, y = vector(integers, row[2], row[1]), vector(memory, row[4], row[1])
+    filling = y.dtype.type(numbers[0])
+    for i in range(places.size):
+        y[i] = memory[row[3] + places[i]] if places[i] >= 0 else filling
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def put(memory, integers, row, numbers):
+    """y[places[i]] = x[i]."""
+    places, x = vector(integers, row[2], row[1]), vector(memory, row[3], row[1])
+    for i in range(places.size):
+        memory[row[4] + places[i]] = x[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def put_more(memory, integers, row, numbers):
+    """y[places[i]] += x[i]."""
+    places, x = vector(integers, row[2], row[1]), vector(memory, row[3], row[1])
+    for i in range(places.size):
+        memory[row[4] + places[i]] += x[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def put_sums(memory, integers, row, numbers):
+    """y[places[i]] += x[i], for y of size row[5] that begins with zeros and sums that are kept in float64."""
+    places, x, y = vector(integers, row[2], row[1]), vector(memory, row[3], row[1]), vector(memory, row[4], row[5])
+    sums = np.zeros(y.size)
+    for i in range(places.size):
+        if places[i] >= 0:
+            sums[places[i]] += x[i]
+    for i in range(y.size):
+        y[i] = sums[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fill(memory, integers, row, numbers):
+    """y = numbers[0]; row = size, y."""
+    vector(memory, row[2], row[1])[:] = numbers[0]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Rows of probabilities: row = rows, columns, then the arguments of the kernel of the same name.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def softmax(memory, integers, row, numbers):
+    n, c = row[1], row[2]
+    reductions.softmax(matrix(memory, row[3], n, c), matrix(memory, row[4], n, c))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_softmax(memory, integers, row, numbers):
+    n, c = row[1], row[2]
+    reductions.log_softmax(matrix(memory, row[3], n, c), matrix(memory, row[4], n, c))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def softmax_grad(memory, integers, row, numbers):
+    n, c = row[1], row[2]
+    reductions.softmax_grad(matrix(memory, row[3], n, c), matrix(memory, row[4], n, c), matrix(memory, row[5], n, c))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_softmax_grad(memory, integers, row, numbers):
+    n, c = row[1], row[2]
+    reductions.log_softmax_grad(
+        matrix(memory, row[3], n, c), matrix(memory, row[4], n, c), matrix(memory, row[5], n, c)
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Stacks of matrices (S, N, K) and (S, K, M): row = S, N, K, M, a, b, y, and in how many blocks they are cut.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cube(memory, place, a, b, c):
+    """A tensor as a stack of matrices; without any, if it is not there."""
+    return carray(pointer(memory, max(place, 0)), (a if place >= 0 else 0, b, c))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def stacked(memory, integers, row, numbers):
+    s, n, k, m = row[1], row[2], row[3], row[4]
+    products.stacked(cube(memory, row[5], s, n, k), cube(memory, row[6], s, k, m), cube(memory, row[7], s, n, m))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def stacked_parallel(memory, integers, row, numbers):
+    s, n, k, m = row[1], row[2], row[3], row[4]
+    a, b, y = cube(memory, row[5], s, n, k), cube(memory, row[6], s, k, m), cube(memory, row[7], s, n, m)
+    products.stacked_parallel(row[8], a, b, y)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Windows over images: `integers` has a list of samples, channels, groups, outputs, and the two `Windows`.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def windows(integers, place):
+    """The windows in the rows and in the columns of an image."""
+    i, p = integers, place
+    rows = Windows(i[p], i[p + 1], i[p + 2], i[p + 3], i[p + 4], i[p + 5])
+    return rows, Windows(i[p + 6], i[p + 7], i[p + 8], i[p + 9], i[p + 10], i[p + 11])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def images(memory, place, n, c, h, w):
+    """A tensor as images (N, C, H, W); without any, if it is not there."""
+    return carray(pointer(memory, max(place, 0)), (n if place >= 0 else 0, c, h, w))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _convolution(memory, integers, row):
+    """x, weight, bias, the windows in rows and columns, and y."""
+    n, c, g, o = integers[row[1]], integers[row[1] + 1], integers[row[1] + 2], integers[row[1] + 3]
+    rows, columns = windows(integers, row[1] + 4)
+    x = images(memory, row[2], n, c, rows.length, columns.length)
+    weight = cube(memory, row[3], g, o // g, c // g * rows.kernel * columns.kernel)
+    y = images(memory, row[5], n, o, rows.positions, columns.positions)
+    return x, weight, vector(memory, row[4], o), rows, columns, y
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def conv2d(memory, integers, row, numbers):
+    """row = list, x, weight, bias, y."""
+    x, weight, bias, rows, columns, y = _convolution(memory, integers, row)
+    convolution.conv2d(x, weight, bias, rows, columns, y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def conv2d_parallel(memory, integers, row, numbers):
+    x, weight, bias, rows, columns, y = _convolution(memory, integers, row)
+    convolution.conv2d_parallel(row[6], x, weight, bias, rows, columns, y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _convolution_room(memory, row, x, weight, bias):
+    """Places for the gradients: that of x, and sums for those of weight and bias."""
+    grad_x = images(memory, row[6], x.shape[0], x.shape[1], x.shape[2], x.shape[3])
+    sums = np.zeros((weight.shape[0], weight.shape[2] if row[7] >= 0 else 0, weight.shape[1]))
+    return grad_x, sums, np.zeros(bias.size if row[8] >= 0 else 0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _convolution_end(memory, row, sums, bias_sums):
+    """Round the sums for weight (groups, inner, outputs) and bias."""
+    groups, inner, outputs = sums.shape
+    for g in range(groups):
+        for o in range(outputs):
+            for k in range(inner):
+                memory[row[7] + (g * outputs + o) * inner + k] = sums[g, k, o]
+    for o in range(bias_sums.size):
+        memory[row[8] + o] = bias_sums[o]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def conv2d_grad(memory, integers, row, numbers):
+    """row = list, x, weight, bias, gradient, and the places for the gradients of x, weight and bias."""
+    x, weight, bias, rows, columns, grad = _convolution(memory, integers, row)
+    grad_x, sums, bias_sums = _convolution_room(memory, row, x, weight, bias)
+    convolution.conv2d_grad(grad, x, weight, rows, columns, grad_x, sums, bias_sums)
+    _convolution_end(memory, row, sums, bias_sums)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def conv2d_grad_parallel(memory, integers, row, numbers):
+    x, weight, bias, rows, columns, grad = _convolution(memory, integers, row)
+    grad_x, sums, bias_sums = _convolution_room(memory, row, x, weight, bias)
+    convolution.conv2d_grad_parallel(row[9], grad, x, weight, rows, columns, grad_x, sums, bias_sums)
+    _convolution_end(memory, row, sums, bias_sums)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def max_pool_parallel(memory, integers, row, numbers):
+    p, (rows, columns) = row[1], windows(integers, row[2])
+    x, y = (
+        cube(memory, row[3], p, rows.length, columns.length),
+        cube(memory, row[4], p, rows.positions, columns.positions),
+    )
+    convolution.max_pool_parallel(x, rows, columns, y, cube(integers, row[5], p, rows.positions, columns.positions))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def max_pool(memory, integers, row, numbers):
+    """row = planes, list of windows, x, y, and in `integers` where the largest stand."""
+    p, (rows, columns) = row[1], windows(integers, row[2])
+    x, y = (
+        cube(memory, row[3], p, rows.length, columns.length),
+        cube(memory, row[4], p, rows.positions, columns.positions),
+    )
+    convolution.max_pool(x, rows, columns, y, cube(integers, row[5], p, rows.positions, columns.positions))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def max_pool_grad(memory, integers, row, numbers):
+    """row = planes, sizes of those of y and of x, gradient, places of the largest, and that of the gradient of x."""
+    p, small, large = row[1], row[2], row[3]
+    grad_x = matrix(memory, row[6], p, large)
+    grad_x[:] = 0
+    convolution.max_pool_grad(matrix(memory, row[4], p, small), matrix(integers, row[5], p, small), grad_x)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def max_pool_grad_parallel(memory, integers, row, numbers):
+    p, small, large = row[1], row[2], row[3]
+    grad_x = matrix(memory, row[6], p, large)
+    grad_x[:] = 0
+    convolution.max_pool_grad_parallel(matrix(memory, row[4], p, small), matrix(integers, row[5], p, small), grad_x)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def avg_pool(memory, integers, row, numbers):
+    """row = planes, height and width of x and of y, lists of the bounds in rows and columns, x, y."""
+    p, bounds = row[1], (matrix(integers, row[6], 3, row[4]), matrix(integers, row[7], 3, row[5]))
+    x, y = cube(memory, row[8], p, row[2], row[3]), cube(memory, row[9], p, row[4], row[5])
+    convolution.avg_pool(x, bounds[0], bounds[1], y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def avg_pool_grad(memory, integers, row, numbers):
+    """The same with the gradient of x for x, and that of y for y."""
+    p, bounds = row[1], (matrix(integers, row[6], 3, row[4]), matrix(integers, row[7], 3, row[5]))
+    grad_x, grad = cube(memory, row[8], p, row[2], row[3]), cube(memory, row[9], p, row[4], row[5])
+    grad_x[:] = 0
+    convolution.avg_pool_grad(grad, bounds[0], bounds[1], grad_x)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Normalisation within rows.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def layer_norm(memory, integers, row, numbers):
+    """row = rows, columns, whether means are subtracted, x, weight, bias, y; numbers = eps."""
+    n, c = row[1], row[2]
+    x, y = matrix(memory, row[4], n, c), matrix(memory, row[7], n, c)
+    weight, bias, room = vector(memory, row[5], c), vector(memory, row[6], c), np.empty((2, n))
+    normalization.layer_norm(x, weight, bias, row[3] != 0, numbers[0], room[0], room[1], y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def layer_norm_grad(memory, integers, row, numbers):
+    """row = the same with the gradient for y, the places for the gradients of x, weight and bias, and of room for y.
+
+    Means and factors are computed once more, for they are kept in float64, and the memory may not be.
+    """
+    n, c = row[1], row[2]
+    x, grad = matrix(memory, row[4], n, c), matrix(memory, row[7], n, c)
+    weight, bias, room = vector(memory, row[5], c), vector(memory, row[6], c), np.empty((2, n))
+    normalization.layer_norm(x, weight, bias, row[3] != 0, numbers[0], room[0], room[1], matrix(memory, row[11], n, c))
+    sums = np.zeros((row[12], 2, c))
+    grad_x = matrix(memory, row[8], n, c) if row[8] >= 0 else matrix(memory, row[11], n, c)
+    normalization.layer_norm_grad(grad, x, weight, row[3] != 0, room[0], room[1], grad_x, sums)
+    for k in range(2):
+        if row[9 + k] >= 0:
+            for j in range(c):
+                total = 0.0
+                for block in range(row[12]):
+                    total += sums[block, k, j]
+                memory[row[9 + k] + j] = total
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Normalisation over a batch.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def batch_norm(memory, integers, row, numbers):
+    """row = samples, columns, channels, x, weight, bias, y, running mean and variance (-1 for none); numbers = eps, the
+    momentum, and the factor that makes the variance unbiased.
+    """
+    n, m, c = row[1], row[2], row[3]
+    x, y, room = matrix(memory, row[4], n, m), matrix(memory, row[7], n, m), np.empty((2, c))
+    weight, bias = vector(memory, row[5], c), vector(memory, row[6], c)
+    normalization.batch_norm(x, weight, bias, numbers[0], True, room[0], room[1], y)
+    momentum = numbers[1]
+    for k in range(2):
+        running = vector(memory, row[8 + k], c)
+        keep, share = y.dtype.type(1 - momentum), numbers[2] if k else 1.0
+        for j in range(running.size):
+            running[j] = keep * running[j] + momentum * (room[k, j] * share)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def batch_norm_grad(memory, integers, row, numbers):
+    """row = samples, columns, channels, x, weight, bias, gradient, places for the gradients of x, weight and bias, and
+    of room for y; numbers = eps.
+    """
+    n, m, c = row[1], row[2], row[3]
+    x, grad, room = matrix(memory, row[4], n, m), matrix(memory, row[7], n, m), np.empty((2, c))
+    weight, bias = vector(memory, row[5], c), vector(memory, row[6], c)
+    normalization.batch_norm(x, weight, bias, numbers[0], True, room[0], room[1], matrix(memory, row[11], n, m))
+    factor, found = 1 / np.sqrt(room[1] + numbers[0]), np.empty((2, c), x.dtype)
+    grad_x = matrix(memory, row[8], n, m) if row[8] >= 0 else matrix(memory, row[11], n, m)
+    normalization.batch_norm_grad(grad, x, weight, True, room[0], factor, grad_x, found[0], found[1])
+    for k in range(2):
+        if row[9 + k] >= 0:
+            vector(memory, row[9 + k], c)[:] = found[k]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Recurrent layers: row = kind, samples, steps, inputs, features, sums of a step, rows kept of it, steps of the outputs;
+# then the places.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sequence(memory, row):
+    """x, hidden, cell, weight, outputs, kept."""
+    n, steps, i, h = row[2], row[3], row[4], row[5]
+    x, hidden, cell = cube(memory, row[9], n, steps, i), cube(memory, row[10], n, 1, h), cube(memory, row[11], n, 1, h)
+    weight, outputs = matrix(memory, row[12], row[6] * h, i + h + 1), cube(memory, row[13], n, row[8], h)
+    return x, hidden, cell, weight, outputs, vector(memory, row[14], n * steps * row[7] * h)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sequence(memory, integers, row, numbers):
+    x, hidden, cell, weight, outputs, kept = _sequence(memory, row)
+    recurrent.forward(row[1], x, hidden, cell, weight, outputs, kept)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sequence_parallel(memory, integers, row, numbers):
+    x, hidden, cell, weight, outputs, kept = _sequence(memory, row)
+    recurrent.forward_parallel(row[15], row[1], x, hidden, cell, weight, outputs, kept)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sequence_room(memory, row):
+    """The gradient of the outputs, room for columns and sums, places for the gradients of x, states and weight."""
+    n, steps, i, h, sums = row[2], row[3], row[4], row[5], row[6]
+    grad, columns = cube(memory, row[15], n, row[8], h), matrix(memory, row[16], n * steps, i + h + 1)
+    grad_x = cube(memory, row[18], n, steps if row[18] >= 0 else 0, i if row[18] >= 0 else 0)
+    states = cube(memory, row[19], n, 1, h), cube(memory, row[20], n, 1, h)
+    grad_weight = matrix(memory, row[21], sums * h, i + h + 1)
+    return grad, columns, matrix(memory, row[17], sums * h, n * steps), grad_x, states, grad_weight
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sequence_grad(memory, integers, row, numbers):
+    x, hidden, cell, weight, outputs, kept = _sequence(memory, row)
+    grad, columns, sums, grad_x, states, grad_weight = _sequence_room(memory, row)
+    back = np.ascontiguousarray(weight.T)
+    recurrent.backward(
+        row[1], grad, x, hidden, cell, back, outputs, kept, columns, sums, grad_x, states[0], states[1], grad_weight
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sequence_grad_parallel(memory, integers, row, numbers):
+    x, hidden, cell, weight, outputs, kept = _sequence(memory, row)
+    grad, columns, sums, grad_x, states, grad_weight = _sequence_room(memory, row)
+    back, kind = np.ascontiguousarray(weight.T), row[1]
+    recurrent.backward_parallel(
+        row[22],
+        kind,
+        grad,
+        x,
+        hidden,
+        cell,
+        back,
+        outputs,
+        kept,
+        columns,
+        sums,
+        grad_x,
+        states[0],
+        states[1],
+        grad_weight,
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Embedding and attention.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def look_up(memory, integers, row, numbers):
+    """row = how many, rows of the table, columns, numbers (in `integers`), table, y."""
+    n, r, c = row[1], row[2], row[3]
+    if not embedding.embedding(vector(integers, row[4], n), matrix(memory, row[5], r, c), matrix(memory, row[6], n, c)):
+        integers[REFUSED] = 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def look_up_grad(memory, integers, row, numbers):
+    """row = how many, rows of the table, columns, numbers, gradient, that of the table."""
+    n, r, c = row[1], row[2], row[3]
+    embedding.embedding_grad(matrix(memory, row[5], n, c), vector(integers, row[4], n), matrix(memory, row[6], r, c))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _attention(memory, row):
+    """query, key, value, mask, weights."""
+    b, long, s, e, v = row[1], row[2], row[3], row[4], row[5]
+    query, key, value = cube(memory, row[8], b, long, e), cube(memory, row[9], b, s, e), cube(memory, row[10], b, s, v)
+    return query, key, value, cube(memory, row[11], row[7], long, s), cube(memory, row[12], b, long, s)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def attend(memory, integers, row, numbers):
+    """row = places, L, S, E, Ev, causal, masks; query, key, value, mask, weights, y; numbers = scale."""
+    query, key, value, mask, weights = _attention(memory, row)
+    y = cube(memory, row[13], row[1], row[2], row[5])
+    attention.attention(query, key, value, mask, row[6] != 0, y.dtype.type(numbers[0]), weights, y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def attend_parallel(memory, integers, row, numbers):
+    query, key, value, mask, weights = _attention(memory, row)
+    y = cube(memory, row[13], row[1], row[2], row[5])
+    scale = y.dtype.type(numbers[0])
+    attention.attention_parallel(row[14], query, key, value, mask, row[6] != 0, scale, weights, y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _attention_room(memory, row):
+    """The gradient, and places for those of query, key and value."""
+    b, long, s, e, v = row[1], row[2], row[3], row[4], row[5]
+    grads = cube(memory, row[14], b, long, e), cube(memory, row[15], b, s, e)
+    return cube(memory, row[13], b, long, v), grads[0], grads[1], cube(memory, row[16], b, s, v)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def attend_grad(memory, integers, row, numbers):
+    """row = the same with the gradient for y, and the places for the gradients of query, key and value."""
+    query, key, value, _, weights = _attention(memory, row)
+    grad, grad_query, grad_key, grad_value = _attention_room(memory, row)
+    scale = memory.dtype.type(numbers[0])
+    attention.attention_grad(grad, query, key, value, scale, weights, grad_query, grad_key, grad_value)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def attend_grad_parallel(memory, integers, row, numbers):
+    query, key, value, _, weights = _attention(memory, row)
+    grad, grad_query, grad_key, grad_value = _attention_room(memory, row)
+    scale = memory.dtype.type(numbers[0])
+    attention.attention_grad_parallel(
+        row[17], grad, query, key, value, scale, weights, grad_query, grad_key, grad_value
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def dropout(memory, integers, row, numbers):
+    """row = size, the places of the seed and of the limit (both in `integers`), x, y; numbers = scale."""
+    x, y = vector(memory, row[4], row[1]), vector(memory, row[5], row[1])
+    randomness.dropout(x, np.uint64(integers[row[2]]), np.uint64(integers[row[3]]), numbers[0], y)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Whole steps.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def replay(code, numbers, memory, integers):
+    """Carry out instructions, one after the other."""
+    for k in range(len(code)):
+        call(code[k, 0], (memory, integers, code[k], numbers[k]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def gather(rows, floats, whole, inputs, memory, integers):
+    """Put the samples of a batch where its program expects them. rows: of the samples; -1 ends them.
+
+    floats (N, F), whole (N, W): what each sample gives; inputs: for each input whether its numbers are whole ones, its
+    first column, how many columns there are, and its place.
+    """
+    for k in range(len(inputs)):
+        first, count, place = inputs[k, 1], inputs[k, 2], inputs[k, 3]
+        for row in rows:
+            if row < 0:
+                break
+            if inputs[k, 0]:
+                for column in range(count):
+                    integers[place + column] = whole[row, first + column]
+            else:
+                for column in range(count):
+                    memory[place + column] = floats[row, first + column]
+            place += count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def clip(limits, ends, g):
+    """What `clip_grad_norm_` and `clip_grad_value_` do, where the limits (norm, value) are finite."""
+    if limits[0] < math.inf:
+        found, start = 0.0, 0
+        for end in ends:
+            found += squares(g[start:end])
+            start = end
+        factor = min(limits[0] / (math.sqrt(found) + 1e-6), 1.0)
+        if factor != 1.0:
+            number = g.dtype.type(factor)
+            for i in range(g.size):
+                g[i] *= number
+    if limits[1] < math.inf:
+        largest = g.dtype.type(limits[1])
+        for i in range(g.size):
+            g[i] = -largest if g[i] < -largest else largest if g[i] > largest else g[i]
+
+
+class Optimizer(NamedTuple):
+    """kind, settings: which update, and its numbers, as `update` takes them."""
+
+    kind: int
+    settings: np.ndarray
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def update_parallel(kind, settings, p, g, state, t, lr):
+    """`update`, each thread with its blocks."""
+    optimizer = Optimizer(kind, settings)
+    for block in prange((p.size + BLOCK - 1) // BLOCK):
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
+        update(optimizer, p[part], g[part], state[0][part], state[1][part], state[2][part], t, lr)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def train(
+    code,
+    numbers,
+    inputs,
+    strides,
+    parts,
+    which,
+    limits,
+    ends,
+    optimizer_kind,
+    settings,
+    done,
+    rates,
+    parallel,
+    updates,
+    floats,
+    whole,
+    order,
+    memory,
+    integers,
+    state,
+    found,
+):
+    """Steps, one for each row of `order` (steps, batch); returns how many there were.
+
+    code to parts: see `Programs` in `fast/recording.py`. (Arrays by themselves are handed over ten times as fast as in
+    a named tuple.) which (steps,): the program of each step.
+    limits (2,): of the norm of all gradients, and of each of their elements; ends: where each parameter ends.
+        Parameters and, behind them, their gradients lie at the beginning of the memory.
+    optimizer_kind, settings, done: the optimizer's, and how many steps it has made; rates (steps,): the learning rates.
+    parallel: the address of `update_parallel`, 0 to do without; updates: whether there are updates at all.
+    state (3, P): what the optimizer remembers; found (steps,): receives the losses.
+
+    A loss or a sum of loss and penalty that is no finite number is noted, and ends it before anything changes. So do
+    numbers that a loss does not take, which stand in the program's integers[REFUSED].
+    """
+    size, optimizer = state.shape[1], Optimizer(optimizer_kind, settings)
+    p, g = memory[:size], memory[size : 2 * size]
+    for step in range(len(order)):
+        part = parts[which[step]]
+        first, backward, last = part[0], part[1], part[2]
+        mine = integers[part[9] :]
+        gather(order[step], floats, whole, inputs[part[3] : part[4]], memory, mine)
+        replay(code[first:backward], numbers[first:backward], memory, mine)
+        if mine[REFUSED]:
+            return step
+        goal = memory[part[6]]
+        found[step] = memory[part[5]] if math.isfinite(goal) else goal
+        if not math.isfinite(goal):
+            return step
+        memory[part[7]] = 1
+        replay(code[backward:last], numbers[backward:last], memory, mine)
+        for k in range(len(strides)):  # of all programs, for a layer goes on where it was
+            integers[strides[k, 0]] += strides[k, 1]
+        clip(limits, ends, g)
+        t = done + step + 1
+        if not updates:
+            continue
+        if parallel:
+            call(parallel, (optimizer_kind, settings, p, g, state, t, rates[step]))
+        else:
+            update(optimizer, p, g, state[0], state[1], state[2], t, rates[step])
+    return len(order)

@@ -1,0 +1,432 @@
+"""From a loss that was computed once to a program: instructions that compute it, its gradients and nothing else.
+
+`Recorder` walks through the graph of the loss and lets each operation's rule write its instructions (`Rule.lower`):
+those of the way forward in the order in which `fast` computed them, those of the way back in the order in which
+`Tensor.backward` would. Then every tensor gets its place in one memory; two that are never needed at the same time may
+have the same one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+from numba.np.numpy_support import from_dtype
+
+from fast import threads
+from fast.elementwise import differences
+from fast.interpreters import address
+from fast.kernels import steps as kernels
+from fast.tensors import Tensor, latest_first
+
+#: The columns of an instruction: the address of its kernel and up to this many arguments less one.
+COLUMNS = 24
+#: The settings of an instruction that are no whole numbers.
+NUMBERS = 4
+
+#: What a rule's `lower` returns: given the place of the result's gradient, it writes the way back and tells the places
+#: of the parents' gradients, None for those that nobody wants.
+Backward = Callable[["Place"], "Sequence[Place | None]"]
+
+
+@dataclass(eq=False)
+class Place:
+    """Where the numbers of a tensor lie. start: their first, once it is known."""
+
+    size: int
+    start: int = -1
+
+
+class Instruction(NamedTuple):
+    """kernel: its name; address: where it lies; arguments: places and whole numbers; numbers: other settings.
+
+    flops: how many additions and multiplications there are, an operation on an element counted as one; shape: of the
+    result.
+    """
+
+    kernel: str
+    address: int
+    arguments: tuple[Place | int, ...]
+    numbers: tuple[float, ...]
+    flops: int
+    shape: tuple[int, ...]
+
+    @property
+    def places(self) -> list[Place]:
+        """Those of its arguments that are tensors."""
+        return [argument for argument in self.arguments if isinstance(argument, Place)]
+
+
+class Programs(NamedTuple):
+    """What `kernels.steps.train` runs: the instructions of all shapes of batches, one program behind the other.
+
+    code (instructions, 24), numbers (instructions, 4): see there.
+    inputs (inputs, 4): see `kernels.steps.gather`.
+    strides (seeds, 2): the places of seeds, and by how much each grows from step to step.
+    parts (programs, 10): for each program the first instructions of the way forward, of the way back, and of the next
+        program; its first input, and that of the next; where the loss lies, the number whose gradients are computed,
+        and that number's own gradient; whether it uses all cores; and where its whole numbers begin.
+    """
+
+    code: np.ndarray
+    numbers: np.ndarray
+    inputs: np.ndarray
+    strides: np.ndarray
+    parts: np.ndarray
+
+
+@dataclass
+class Recorder:
+    """Writes the program of a graph.
+
+    parameters: leaves that learn, whose numbers and gradients lie one behind the other at the beginning of the memory.
+    inputs: leaves that every batch gives numbers for. All other leaves are constants.
+    dtype: of all tensors but those of whole numbers.
+    buffers: tensors that steps themselves change, such as running means, and their places, which all programs share.
+    """
+
+    parameters: Sequence[Tensor]
+    inputs: Sequence[Tensor]
+    dtype: np.dtype
+    buffers: dict[Tensor, Place]
+    instructions: list[Instruction] = field(default_factory=list)
+    #: Numbers that never change, and where they lie; and leaves that neither learn nor come with the batch.
+    constants: list[tuple[np.ndarray, Place]] = field(default_factory=list)
+    leaves: list[tuple[Tensor, Place]] = field(default_factory=list)
+    #: The whole numbers of the program: those of the inputs, and lists for kernels.
+    integers: list[int] = field(default_factory=lambda: [0] * kernels.HEAD)
+    #: Seeds of random numbers, as they were, with their places in `integers`.
+    seeds: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        sizes = [parameter.data.size for parameter in self.parameters]
+        ends = np.cumsum([0, *sizes, *sizes]).tolist()
+        places = [Place(size, start) for size, start in zip(sizes * 2, ends, strict=False)]
+        self._own = dict(zip(self.parameters, places[len(sizes) :], strict=True))
+        self._values: dict[Tensor, Place] = dict(zip(self.parameters, places, strict=False))
+        self._gradients: dict[Tensor, Place] = {}
+        self._labels: dict[Tensor, int] = {}
+        self._wanted, self._handed_out = {*self.parameters}, set[Tensor]()
+        self._fixed: list[Place] = []
+        for tensor in self.inputs:
+            if tensor.data.dtype.kind == "f":
+                self._fixed.append(self._values.setdefault(tensor, Place(tensor.data.size)))
+            else:
+                self._labels[tensor] = self.whole([0] * tensor.data.size)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # For rules.
+
+    def value(self, tensor: Tensor | None) -> Place | int:
+        """Where the numbers of a tensor lie; -1 where there is no tensor."""
+        if tensor is None:
+            return -1
+        if tensor not in self._values:
+            source = self._source(tensor)
+            if source in self._values:
+                self._values[tensor] = self._values[source]
+            elif source in self._labels:
+                self._values[tensor] = place = self.new(tensor.data.size)
+                self.emit("floats", place.size, self._labels[source], place, flops=place.size, shape=tensor.shape)
+            else:
+                self._values[tensor] = self.constant(tensor.data)
+                self.leaves.append((tensor, self.constants[-1][1]))
+        return self._values[tensor]
+
+    def new(self, size: int) -> Place:
+        """A place for a result."""
+        return Place(size)
+
+    def constant(self, array: np.ndarray) -> Place:
+        """A place for numbers that never change."""
+        place = Place(array.size)
+        self.constants.append((np.ascontiguousarray(array, self.dtype).ravel(), place))
+        return place
+
+    def labels(self, tensor: Tensor) -> int:
+        """Where the whole numbers of a tensor lie."""
+        if tensor not in self._labels:
+            known = self._labels.get(self._source(tensor))
+            self._labels[tensor] = self.whole(tensor.data.ravel().tolist()) if known is None else known
+        return self._labels[tensor]
+
+    def _source(self, tensor: Tensor) -> Tensor:
+        """The input whose elements a tensor shows in another shape; the tensor itself, if it is not one of them."""
+        start, size = tensor.data.__array_interface__["data"][0], tensor.data.size
+        for given in self.inputs:
+            same = given.data.size == size and given.data.__array_interface__["data"][0] == start
+            if same and given.data.flags.c_contiguous and tensor.data.flags.c_contiguous:
+                return given
+        return tensor
+
+    def whole(self, numbers: Sequence[int]) -> int:
+        """A place for whole numbers."""
+        self.integers += numbers
+        return len(self.integers) - len(numbers)
+
+    def wants(self, tensor: Tensor) -> bool:
+        """Whether a tensor depends on a parameter, so that its gradient is needed."""
+        return tensor in self._wanted
+
+    def gradient(self, tensor: Tensor) -> Place | None:
+        """A place for a share of the gradient of a tensor; None if nobody wants it."""
+        if not self.wants(tensor):
+            return None
+        if tensor not in self._own or tensor in self._handed_out:
+            return self.new(tensor.data.size)
+        self._handed_out.add(tensor)
+        return self._own[tensor]
+
+    def emit(
+        self,
+        name: str,
+        *arguments: Place | int | None,
+        flops: int = 0,
+        shape: tuple[int, ...] = (),
+        numbers: Sequence[float] = (),
+    ) -> None:
+        """Add an instruction: the kernel of that name, None for a place that there is not."""
+        given = tuple(-1 if argument is None else argument for argument in arguments)
+        self.instructions.append(Instruction(name, self._address(name), given, tuple(numbers), flops, shape))
+
+    def emit_product(self, name: str, *arguments: Place | int | None, work: int, **about: Any) -> None:
+        """`emit` for kernels that call BLAS, which are shared out among the cores when there is much to do.
+
+        work: how many multiplications there are.
+        """
+        if work > threads.PRODUCT and not threads.alone():
+            name, arguments = f"{name}_parallel", (*arguments, numba.get_num_threads())
+        self.emit(name, *arguments, **{"flops": 2 * work, **about})
+
+    def emit_loop(self, name: str, *arguments: Place | int | None, work: int, threshold: int, **about: Any) -> None:
+        """`emit` for kernels that have a parallel version, which takes over from `threshold` of `work` on."""
+        if work >= threshold and not threads.alone():
+            name = f"{name}_parallel"
+        self.emit(name, *arguments, **{"flops": work, **about})
+
+    def emit_elementwise(self, plan: tuple[threads.Kernels, int], shape: tuple[int, ...], *places: Place | int) -> None:
+        """Let a kernel loop over one-dimensional arrays of one length."""
+        (serial, parallel), threshold = plan
+        size = math.prod(shape)
+        kernel = parallel if size >= threshold and not threads.alone() else serial
+        where = address(kernel, *[from_dtype(self.dtype)[::1]] * len(places))
+        name = _OF[len(places)]
+        arguments = (size, where, *places)
+        self.instructions.append(Instruction(kernel.__name__, self._address(name), arguments, (), size, shape))
+
+    def stretched(self, tensor: Tensor, shape: tuple[int, ...]) -> Place | int:
+        """The numbers of a tensor, broadcast to a shape."""
+        if tensor.shape == shape:
+            return self.value(tensor)
+        if not tensor.shape and not tensor.requires_grad and tensor not in self._values:  # a number in an expression
+            return self.constant(np.broadcast_to(tensor.data, shape))
+        place, before = self.value(tensor), (1,) * (len(shape) - tensor.ndim) + tensor.shape
+        for first, last in reversed(differences(before, shape)):
+            after = before[:first] + shape[first:last] + before[last:]
+            place = self.spread(place, after, first, last, 1)
+            before = after
+        return place
+
+    def spread(self, place: Place | int, shape: tuple[int, ...], first: int, last: int, count: int) -> Place:
+        """Numbers that are repeated along the dimensions from `first` to `last`, divided by a count."""
+        new = self.new(math.prod(shape))
+        parts = [math.prod(part) for part in (shape[:first], shape[first:last], shape[last:])]
+        self.emit("spread", *parts, place, new, flops=new.size, shape=shape, numbers=[count])
+        return new
+
+    def total(self, place: Place, shape: tuple[int, ...], first: int, last: int, count: int) -> Place:
+        """Sums over the dimensions from `first` to `last`, divided by a count."""
+        parts = [math.prod(part) for part in (shape[:first], shape[first:last], shape[last:])]
+        new = self.new(parts[0] * parts[2])
+        self.emit("total", *parts, place, new, flops=place.size, shape=(*shape[:first], *shape[last:]), numbers=[count])
+        return new
+
+    def rearranged(self, x: Tensor, shape: tuple[int, ...], places: np.ndarray, filling: float = 0.0) -> tuple:
+        """The elements of x at these places, in another shape, -1 for `filling`; returned as a rule's `lower` does."""
+        table, size, y = self.whole(places.ravel().tolist()), places.size, self.new(places.size)
+        self.emit("select", size, table, self.value(x), y, flops=size, shape=shape, numbers=[filling])
+
+        def backward(grad: Place) -> list[Place | None]:
+            target = self.gradient(x)
+            if target is not None:
+                self.emit("put_sums", size, table, grad, target, x.data.size, flops=size, shape=x.shape)
+            return [target]
+
+        return y, backward
+
+    def seed(self, number: int) -> int:
+        """A place for the seed of random numbers, which will be another one in every step."""
+        self.seeds.append((number, self.whole([0])))
+        return self.seeds[-1][1]
+
+    def buffer(self, tensor: Tensor | None) -> Place | int:
+        """A place for numbers that the step itself changes, such as running means; -1 where there is no tensor."""
+        if tensor is None:
+            return -1
+        place = self.buffers.setdefault(tensor, self.new(tensor.data.size))
+        self._fixed.append(place)
+        return place
+
+    def unstretched(self, place: Place, shape: tuple[int, ...], to: tuple[int, ...]) -> Place:
+        """Sums over the dimensions in which `to` was stretched to become `shape`."""
+        before = (1,) * (len(shape) - len(to)) + to
+        for first, last in reversed(differences(before, shape)):
+            place = self.total(place, shape, first, last, 1)
+            shape = shape[:first] + before[first:last] + shape[last:]
+        return place
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # The whole graph.
+
+    def write(self, loss: Tensor, goal: Tensor) -> None:
+        """All instructions of a loss, and of the number whose gradients are wanted."""
+        nodes = latest_first(goal)
+        backwards: dict[Tensor, Backward] = {}
+        for node in reversed(nodes):
+            if node.op is None:
+                raise ValueError("compile_step: the loss was computed from no parameter; there is nothing to train")
+            if node.op.lower is None:
+                raise NotImplementedError(
+                    f"compile_step: {node.op.symbol!r} has no compiled form yet; train without compile=True"
+                )
+            if any(parent in self._wanted for parent in node.parents):
+                self._wanted.add(node)
+            self._values[node], backwards[node] = node.op.lower(self, node)
+        self.forward = len(self.instructions)
+        seed = self._gradients[goal] = self.new(1)
+        for node in nodes:
+            grad = self._gradients.get(node)
+            if grad is None or not self.wants(node):
+                continue
+            for parent, part in zip(node.parents, backwards[node](grad), strict=True):
+                if part is not None:
+                    self._collect(parent, part)
+        for parameter, place in self._own.items():
+            if parameter not in self._gradients:
+                raise ValueError(
+                    f"compile_step: the loss does not depend on the parameter {parameter.label or '?'} of shape "
+                    f"{parameter.shape}; leave it out of the optimizer"
+                )
+            assert self._gradients[parameter] is place
+        self.results = self._values[loss], self._values[goal], seed
+        self._fixed += self.results
+
+    def _collect(self, tensor: Tensor, part: Place) -> None:
+        """Add a share to the gradient of a tensor."""
+        own, before = self._own.get(tensor), self._gradients.get(tensor)
+        if before is not None:
+            self.emit("add", part.size, part, before, flops=part.size, shape=tensor.shape)
+        elif own is not None and part is not own:
+            self.emit("copy", part.size, part, own, flops=part.size, shape=tensor.shape)
+            self._gradients[tensor] = own
+        else:
+            self._gradients[tensor] = part
+
+    def arrange(self, end: int) -> int:
+        """Give every place its start, from `end` on; returns the size of the memory.
+
+        Inputs, constants and results keep their place for ever, all others from the first instruction that has to do
+        with them to the last.
+        """
+        for place in [*self._fixed, *[place for _, place in self.constants]]:
+            if place.start < 0:
+                place.start, end = end, end + rounded(place.size)
+        life: dict[Place, list[int]] = {}
+        for moment, instruction in enumerate(self.instructions):
+            for place in instruction.places:
+                if place.start < 0:
+                    life.setdefault(place, [moment, moment])[1] = moment
+        taken: list[tuple[int, int, int]] = []  # (start, end, last moment) of the places at work, in their order
+        size = end
+        for place, (first, last) in life.items():
+            taken = [span for span in taken if span[2] >= first]
+            place.start = _gap(taken, end, rounded(place.size))
+            taken = sorted([*taken, (place.start, place.start + rounded(place.size), last)])
+            size = max(size, place.start + rounded(place.size))
+        return size
+
+    def code(self) -> tuple[np.ndarray, np.ndarray]:
+        """The instructions as arrays, once every place has its start."""
+        code = np.full((len(self.instructions), COLUMNS), -1, np.int64)
+        numbers = np.zeros((len(self.instructions), NUMBERS))
+        for row, line, instruction in zip(code, numbers, self.instructions, strict=True):
+            arguments = [a.start if isinstance(a, Place) else a for a in instruction.arguments]
+            row[: len(arguments) + 1] = instruction.address, *arguments
+            line[: len(instruction.numbers)] = instruction.numbers
+        return code, numbers
+
+    def input_table(self, together: bool) -> np.ndarray:
+        """For each input what `kernels.steps.gather` needs to know, once every place has its start.
+
+        together: whether a whole batch is one row of the data.
+        """
+        rows, columns = [], {True: 0, False: 0}
+        for tensor in self.inputs:
+            whole, count = tensor.data.dtype.kind != "f", math.prod(tensor.shape[0 if together else 1 :])
+            place = self._labels[tensor] if whole else self._values[tensor].start
+            rows.append((whole, columns[whole], count, place))
+            columns[whole] += count
+        return np.array(rows, np.int64)
+
+    def read_inputs(self, memory: np.ndarray, integers: np.ndarray) -> list[Tensor]:
+        """The batch that lies in a memory."""
+        arrays = []
+        for tensor in self.inputs:
+            numbers, start = (
+                (integers, self._labels[tensor]) if tensor in self._labels else (memory, self._values[tensor].start)
+            )
+            arrays.append(numbers[start : start + tensor.data.size].reshape(tensor.shape))
+        return [Tensor(array.copy()) for array in arrays]
+
+    def strides(self) -> list[int]:
+        """By how much each seed grows from step to step.
+
+        A layer that is called several times in a step has taken one seed after the other; the next step goes on there.
+        """
+        numbers, found = {number for number, _ in self.seeds}, []
+        for number, _ in self.seeds:
+            first = last = number
+            while first - 1 in numbers:
+                first -= 1
+            while last + 1 in numbers:
+                last += 1
+            found.append(last - first + 1)
+        return found
+
+    def _address(self, name: str) -> int:
+        number = from_dtype(self.dtype)[::1]
+        return address(getattr(kernels, name), number, types.int64[::1], types.int64[::1], types.float64[::1])
+
+
+#: The kernels that call others, by the number of arrays that these take.
+_OF = {2: "of_two", 3: "of_three", 4: "of_four", 5: "of_five", 6: "of_six"}
+
+
+def rounded(size: int) -> int:
+    """Up to whole lines of the cache, so that two threads never write to the same one."""
+    return -(-size // 16) * 16
+
+
+def _gap(taken: Sequence[tuple[int, int, int]], start: int, size: int) -> int:
+    """The first place behind `start` where there is room."""
+    for begin, end, _ in taken:
+        if begin - start >= size:
+            break
+        start = max(start, end)
+    return start
+
+
+def differences_between(one: Recorder, other: Recorder) -> Iterator[str]:
+    """In which respects the programs of two batches differ, in words: what no program can follow."""
+    if [i.kernel for i in one.instructions] != [i.kernel for i in other.instructions]:
+        yield "other operations are computed"
+    elif any(a.numbers != b.numbers for a, b in zip(one.instructions, other.instructions, strict=True)):
+        yield "operations have other settings"
+    pairs = zip(one.constants, other.constants, strict=False)
+    if any(not np.array_equal(a, b, equal_nan=True) for (a, _), (b, _) in pairs) or one.integers != other.integers:
+        yield "numbers are others that were computed without the model"

@@ -1,0 +1,429 @@
+"""`compile_step`: a training step that is recorded once, and then runs without Python, many steps in one call."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from statistics import median
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+
+from fast import optimizers, threads
+from fast.arrays import aligned
+from fast.functional.updates import LARGE
+from fast.interpreters import address
+from fast.kernels import steps as kernels
+from fast.recording import Place, Programs, Recorder, differences_between, rounded
+from fast.tensors import Tensor, mark_written
+from micro.vocabulary import grad_mode
+
+#: Tensors in, the loss out.
+Loss = Callable[..., Tensor]
+
+
+class Measured(NamedTuple):
+    """An instruction of a step, measured.
+
+    way: "forward" or "backward"; kernel: what computes it; shape: of its result.
+    flops: additions and multiplications, an operation on an element counted as one; bytes: of the tensors that it reads
+        and writes.
+    seconds: how long it takes by itself, over and over: what it needs is then in a cache, if that can hold it.
+    """
+
+    way: str
+    kernel: str
+    shape: tuple[int, ...]
+    flops: int
+    bytes: int
+    seconds: float
+
+
+class Step:
+    """A compiled training step: forward, loss, backward, clipping, update. `fast.compile_step` makes it.
+
+    The numbers of the parameters, their gradients and what the optimizer remembers move into memory of the step, which
+    the tensors share from then on: what changes here changes there. For each shape of a batch the step is recorded
+    anew, which takes as long as a few ordinary steps.
+    """
+
+    def __init__(
+        self, loss: Loss, optimizer: Any, penalty: Callable[[], Tensor] | None, max_norm: float, clip_value: float
+    ) -> None:
+        self.loss, self.optimizer, self.penalty = loss, optimizer, penalty
+        self.limits = np.array([max_norm, clip_value], np.float64)
+        learning = [(i, p) for i, p in enumerate(optimizer.parameters) if p.requires_grad]
+        if not learning:
+            raise ValueError(
+                "compile_step: no parameter of the optimizer requires a gradient; there is nothing to learn"
+            )
+        self._numbers = [i for i, _ in learning]  # of the parameters that learn, in the optimizer
+        self.parameters: list[Tensor] = [parameter for _, parameter in learning]
+        self.dtype: np.dtype = self.parameters[0].data.dtype
+        if any(parameter.data.dtype != self.dtype for parameter in self.parameters):
+            raise TypeError("compile_step: the parameters are of different types; make all of them float32 or float64")
+        self.ends = np.cumsum([parameter.data.size for parameter in self.parameters])
+        self._recorders: list[Recorder] = []
+        self._known: dict[Any, int] = {}  # which of the recorders knows batches of a shape
+        self._together: list[bool] = []  # whether it takes a whole batch as one row
+        self._buffers: dict[Tensor, Place] = {}
+        self._leaves: dict[tuple[Tensor, Place], int] = {}  # when those were written to whose numbers are in the memory
+        self._integers = np.empty(0, np.int64)
+        self._count = 0  # of the steps so far
+        self._memory = np.zeros(2 * self.ends[-1], self.dtype)  # parameters, gradients, and the rest
+        self._state = np.zeros((3, self.ends[-1]), self.dtype)
+        self._views, self._seen = self._make_views(), self._memory  # which they show
+        rows = zip(*map(self._split, self._state), strict=True)
+        names = optimizers.REMEMBERS[self._settings().kind]
+        self._kept = [dict(zip(names, map(Tensor, row), strict=False)) for row in rows]
+
+    def __call__(self, *batch: Any) -> float:
+        """One step on a batch, arrays or tensors with a row for each sample; returns its loss before the update."""
+        return self._one(batch, updates=True)
+
+    def run(self, data: Sequence[Any], order: Any, learning_rates: Any = None) -> np.ndarray:
+        """Many steps in one call; returns their losses, each before its update.
+
+        data: arrays with a row for each sample, as the loss takes them.
+        order (steps, batch): the rows of each step's batch; -1 fills up a batch that is smaller.
+        learning_rates (steps,): that of each step; the optimizer's for all unless given.
+
+        A loss that is infinite or not a number is the last one: that step changes nothing.
+        """
+        arrays, order = self._arrays(data), np.atleast_2d(np.asarray(order, np.int64))
+        _check_order(order, len(arrays[0]))
+        rates = np.full(len(order), self.optimizer.lr) if learning_rates is None else np.asarray(learning_rates, float)
+        if rates.shape != order.shape[:1]:
+            raise ValueError(
+                f"run: learning_rates has shape {rates.shape}, needed is ({len(order)},), one for each step"
+            )
+        sizes = np.full(len(order), order.shape[1]) if order.min() >= 0 else (order >= 0).sum(axis=1)
+        which = np.empty(len(order), np.int64)
+        for size in {*sizes.tolist()}:
+            first = order[sizes.argmax() if size == sizes.max() else (sizes == size).argmax(), :size]
+            which[sizes == size] = self._program([array[first] for array in arrays])
+        return self._train(*_tables(arrays, self.dtype), order, which, rates)
+
+    def run_batches(self, batches: Sequence[Sequence[Any]]) -> np.ndarray:
+        """A step on each of these batches in turn, which may be of different shapes; returns their losses, as `run`.
+
+        batches: tuples of arrays, as the loss takes them.
+        """
+        found = [self._arrays(batch) for batch in batches]
+        if not found:
+            raise ValueError("run_batches: there are no batches; give at least one")
+        which = np.array([self._program(arrays, together=True) for arrays in found])
+        rates = np.full(len(found), self.optimizer.lr)
+        return self._train(*_tables_of_batches(found, self.dtype), np.arange(len(found))[:, None], which, rates)
+
+    def gradients(self, *batch: Any) -> float:
+        """The loss of a batch, and in `grad` of each parameter its gradient; `optimizer.step()` then updates."""
+        return self._one(batch, updates=False)
+
+    def measure(self, *batch: Any) -> list[Measured]:
+        """The recorded instructions for such a batch, each measured by itself; for `viz.roofline`."""
+        number = self._program(self._arrays(batch), together=True)
+        recorder, size = self._recorders[number], self.dtype.itemsize
+        return [
+            Measured(
+                "forward" if k < recorder.forward else "backward",
+                *(instruction.kernel, instruction.shape, instruction.flops),
+                *(size * sum(place.size for place in instruction.places), self._seconds(number, k)),
+            )
+            for k, instruction in enumerate(recorder.instructions)
+        ]
+
+    def explain(self, *batch: Any) -> str:
+        """`measure` as a table: what a step on such a batch does, in which order, and how long each part takes."""
+        steps = self.measure(*batch)
+        lines = [
+            f"{len(steps)} instructions for batches of {len(batch[0])}, {self.dtype}, "
+            f"{self._memory.nbytes / 2**20:.2f} MB of memory, {self.ends[-1]:,} parameters",
+            f"{'':<9}{'kernel':<26}{'result':<20}{'FLOPs':>12}{'bytes':>12}{'time':>13}",
+        ]
+        for step in steps:
+            shape = " x ".join(map(str, step.shape)) or "1"
+            figures = f"{step.flops:>12,}{step.bytes:>12,}{step.seconds * 1e6:>10,.1f} us"
+            lines.append(f"{step.way:<9}{step.kernel:<26}{shape:<20}{figures}")
+        total = sum(step.seconds for step in steps)
+        flops, moved = sum(step.flops for step in steps), sum(step.bytes for step in steps)
+        lines.append(f"{'':<9}{'together':<46}{flops:>12,}{moved:>12,}{total * 1e6:>10,.1f} us")
+        return "\n".join(lines)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # Running.
+
+    def _one(self, batch: Sequence[Any], updates: bool) -> float:
+        """One step, with an update or without."""
+        arrays = self._arrays(batch)
+        which, rates = np.array([self._program(arrays, together=True)]), np.array([self.optimizer.lr])
+        return float(self._train(*_tables_of_batches([arrays], self.dtype), _FIRST, which, rates, updates)[0])
+
+    def _train(
+        self,
+        floats: np.ndarray,
+        whole: np.ndarray,
+        order: np.ndarray,
+        which: np.ndarray,
+        rates: np.ndarray,
+        updates: bool = True,
+    ) -> np.ndarray:
+        """Steps, each by its program; see the kernel for the arguments."""
+        settings, found, programs = self._begin(), np.empty(len(order)), self._programs
+        with threads.parallel_products() if programs.parts[which, 8].any() else nullcontext():
+            done = kernels.train(
+                *(*programs, which, self.limits, self.ends, settings.kind, settings.settings, settings.done, rates),
+                *(self._parallel_update(settings), updates, floats, whole, order),
+                *(self._memory, self._integers, self._state, found),
+            )
+        self._end(settings, done, updates)
+        self._check_refused(which, done)
+        return found[: done + 1]
+
+    def _check_refused(self, which: np.ndarray, done: int) -> None:
+        """Raise the error of the loss that did not take its numbers, if one did not."""
+        if done == len(which):
+            return
+        recorder, start = self._recorders[which[done]], self._programs.parts[which[done], 9]
+        if self._integers[start + kernels.REFUSED]:
+            self._integers[start + kernels.REFUSED] = 0
+            self._losses(recorder.read_inputs(self._memory, self._integers[start:]))  # which says what is wrong
+            raise ValueError(f"run: the loss does not take the numbers of step {done}")
+
+    def _begin(self) -> optimizers.Settings:
+        """Let parameters, gradients and what the optimizer remembers lie in the memory of this step."""
+        settings = self._settings()
+        if self._seen is not self._memory:
+            self._views, self._seen = self._make_views(), self._memory
+        everything = zip(self._numbers, self.parameters, self._views, self._kept, strict=True)
+        for i, parameter, (data, grad), kept in everything:
+            if parameter.data is not data:
+                data[...] = parameter.data
+                parameter.data = data
+            parameter._grad = grad
+            before = self.optimizer.state.get(i, {})
+            for name in optimizers.REMEMBERS[settings.kind]:
+                if name not in before:
+                    kept[name].data[...] = settings.start
+                elif before[name] is not kept[name]:
+                    kept[name].data[...] = before[name].data
+        for tensor, place in self._buffers.items():
+            self._memory[place.start : place.start + place.size] = tensor.data.ravel()
+        for recorder in self._recorders:
+            for tensor, place in recorder.leaves:
+                if tensor._memory is not None and tensor._memory.written != self._leaves.get((tensor, place)):
+                    self._memory[place.start : place.start + place.size] = tensor.data.ravel()
+                    self._leaves[tensor, place] = tensor._memory.written
+        return settings
+
+    def _end(self, settings: optimizers.Settings, steps: int, updates: bool) -> None:
+        """Tell the tensors that they were written to, and the optimizer what it remembers."""
+        done = settings.done + (steps if updates else 0)
+        for i, parameter, kept in zip(self._numbers, self.parameters, self._kept, strict=True):
+            mark_written(parameter)
+            if kept and done:
+                self.optimizer.state[i] = kept | ({"step": done} if settings.kind in optimizers.COUNTS else {})
+        for tensor, place in self._buffers.items():
+            tensor.data[...] = self._memory[place.start : place.start + place.size].reshape(tensor.shape)
+            mark_written(tensor)
+        self._count += steps
+
+    def _make_views(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each parameter, where its numbers and those of its gradient lie."""
+        size = self.ends[-1]
+        numbers, gradients = self._memory[:size], self._memory[size : 2 * size]
+        return list(zip(self._split(numbers), self._split(gradients), strict=True))
+
+    def _split(self, numbers: np.ndarray) -> list[np.ndarray]:
+        """An array (P,) as arrays of the shapes of the parameters, which share its memory."""
+        ends = zip([0, *self.ends.tolist()], self.ends.tolist(), self.parameters, strict=False)
+        return [numbers[start:end].reshape(parameter.shape) for start, end, parameter in ends]
+
+    def _settings(self) -> optimizers.Settings:
+        settings = optimizers.encode(self.optimizer.update, self.optimizer.lr, self.optimizer.settings)
+        return settings._replace(done=optimizers.steps_done("compile_step", self.optimizer))
+
+    def _parallel_update(self, settings: optimizers.Settings) -> int:
+        """The address of the update on all cores; 0 where one is enough."""
+        if self.ends[-1] < LARGE or threads.alone():
+            return 0
+        numbers, rows = numba.typeof(self._memory), numba.typeof(self._state)
+        arrays = types.float64[::1], numbers, numbers, rows
+        return address(kernels.update_parallel, types.int64, *arrays, types.int64, types.float64)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # Recording.
+
+    def _program(self, batch: Sequence[np.ndarray], together: bool = False) -> int:
+        """The number of the program for batches of this shape; recorded, if there is none yet.
+
+        together: whether a whole batch is one row of the data.
+        """
+        key = (*[(array.shape, array.dtype.char) for array in batch], together, threads.alone())
+        if key not in self._known:
+            self._record(batch)
+            self._together.append(together)
+            self._known[key] = len(self._recorders) - 1
+            self._programs = self._join()
+        return self._known[key]
+
+    def _record(self, batch: Sequence[np.ndarray]) -> None:
+        if not grad_mode.recording:
+            raise ValueError("compile_step: within no_grad nothing is recorded; train outside of it")
+        recorder = self._write(batch)
+        for axes in (0, None):  # the same numbers in other places: of other samples, and within each of them
+            other = self._write([np.flip(array, axes) for array in batch])
+            for difference in differences_between(recorder, other):
+                raise ValueError(
+                    f"compile_step: for another batch of the same shape {difference}; what a step does must not depend "
+                    "on its numbers, as with an `if`, or with targets that are altered on the way to the loss"
+                )
+        before, size = self._memory, recorder.arrange(rounded(len(self._memory)))
+        self._memory = aligned((size,), self.dtype)
+        self._memory[: len(before)], self._memory[len(before) :] = before, 0
+        for array, place in recorder.constants:
+            self._memory[place.start : place.start + place.size] = array
+        self._recorders.append(recorder)
+
+    def _write(self, batch: Sequence[np.ndarray]) -> Recorder:
+        tensors = [Tensor(np.ascontiguousarray(array)) for array in batch]
+        tensors[0].requires_grad = batch[0].dtype.kind == "f"  # so that what is done with it is recorded
+        recorder = Recorder(self.parameters, tensors, self.dtype, self._buffers)
+        recorder.write(*self._losses(tensors))
+        return recorder
+
+    def _join(self) -> Programs:
+        """All programs one behind the other, and their whole numbers likewise.
+
+        Seeds are those of the first step of all, from which their number is counted.
+        """
+        made = [recorder.code() for recorder in self._recorders]
+        inputs = [r.input_table(together) for r, together in zip(self._recorders, self._together, strict=True)]
+        parts, strides = np.zeros((len(made), 10), np.int64), []
+        integers: list[np.ndarray] = []
+        for number, (part, recorder) in enumerate(zip(parts, self._recorders, strict=True)):
+            start, before = sum(len(code) for code, _ in made[:number]), sum(len(table) for table in inputs[:number])
+            base = sum(len(whole) for whole in integers)
+            part[:3] = start, start + recorder.forward, start + len(recorder.instructions)
+            part[3:5] = before, before + len(inputs[number])
+            part[5:8] = [place.start for place in recorder.results]
+            part[8:] = any(i.kernel.endswith("_parallel") for i in recorder.instructions), base
+            integers.append(np.array(recorder.integers, np.int64))
+            for (seed, place), stride in zip(recorder.seeds, recorder.strides(), strict=True):
+                integers[-1][place] = np.uint64((seed + self._count * stride) % 2**64).astype(np.int64)
+                strides.append((base + place, stride))
+        self._integers = np.concatenate(integers)
+        codes, numbers = zip(*made, strict=True)
+        table = np.array(strides, np.int64).reshape(-1, 2)
+        return Programs(np.concatenate(codes), np.concatenate(numbers), np.concatenate(inputs), table, parts)
+
+    def _losses(self, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The loss, and what shall become small: its sum with the penalty."""
+        loss = self.loss(*tensors)
+        if not isinstance(loss, Tensor) or loss.shape:
+            raise TypeError(f"compile_step: the loss is {loss!r:.80}; let it be a single number, a tensor of shape ()")
+        return loss, loss if self.penalty is None else loss + self.penalty()
+
+    def _seconds(self, number: int, k: int) -> float:
+        """How long instruction k of a program takes: the median of some, after one to warm up."""
+        programs, found = self._programs, []
+        row, base = programs.parts[number, 0] + k, programs.parts[number, 9]
+        code, numbers = (np.repeat(rows[row : row + 1], 10, axis=0) for rows in programs[:2])
+        with threads.parallel_products():
+            for _ in range(6):
+                started = time.perf_counter()
+                kernels.replay(code, numbers, self._memory, self._integers[base:])
+                found.append((time.perf_counter() - started) / len(code))
+        return median(found[1:])
+
+    def _arrays(self, data: Sequence[Any]) -> list[np.ndarray]:
+        """Numbers as arrays with a row for each sample: fractions of the parameters' type, or whole ones."""
+        arrays = [np.asarray(given) for given in data]
+        if any(array.dtype.kind not in "biuf" or array.ndim == 0 for array in arrays):
+            raise TypeError(f"run: data hold {data!r:.200}; give arrays of numbers with a row for each sample")
+        if not arrays or not len(arrays[0]) or any(len(array) != len(arrays[0]) for array in arrays):
+            rows = [len(array) for array in arrays]
+            raise ValueError(f"run: data have {rows} rows; give all arrays the same number of rows, 1 or more")
+        return [array.astype(self.dtype if array.dtype.kind == "f" else np.int64, copy=False) for array in arrays]
+
+
+def _check_order(order: np.ndarray, rows: int) -> None:
+    known = order >= 0
+    gaps = order.ndim == 2 and (known[:, 1:] > known[:, :-1]).any()
+    if order.ndim != 2 or not order.size or gaps or not known[:, 0].all() or order.max() >= rows:
+        raise ValueError(
+            f"run: order of shape {order.shape} holds numbers from {order.min(initial=0)} to {order.max(initial=0)}; "
+            f"give (steps, batch), rows of the data from 0 to {rows - 1}, with -1 behind the last of a smaller batch"
+        )
+
+
+def compile_step(
+    loss: Loss,
+    optimizer: Any,
+    *,
+    penalty: Callable[[], Tensor] | None = None,
+    max_norm: float = math.inf,
+    clip_value: float = math.inf,
+) -> Step:
+    """A training step that is recorded once, and then runs without Python.
+
+        >>> import fast, nn
+        >>> model = nn.MLP([2, 8, 1], "tanh", engine=fast, seed=0)
+        >>> optimizer = nn.Adam(model.parameters(), lr=0.05)
+        >>> step = fast.compile_step(lambda x, y: nn.mse_loss(model(x), y), optimizer)
+        >>> x, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [[0.0], [1.0], [1.0], [0.0]]
+        >>> losses = step.run((x, y), [[0, 1, 2, 3]] * 500)
+        >>> losses.shape, bool(losses[-1] < 0.01 < losses[0])
+        ((500,), True)
+
+    loss: a function of the tensors of a batch, such as x and y, that returns a single number.
+    optimizer: one of `nn`; it says which parameters learn.
+    penalty: a function without arguments whose result is added to the loss; the losses that are told are without it.
+    max_norm, clip_value: limits of the gradients, as in `nn.clip_grad_norm_` and `nn.clip_grad_value_`; none unless
+        given.
+
+    The numbers are those of the same steps without compiling. What is recorded is what was computed from parameters,
+    and from the first tensor of the batch, by operations that have a compiled form. Whatever else happens in `loss`
+    happens once: a step that depends on the numbers of its batch in another way raises ValueError.
+    """
+    if not callable(loss):
+        raise TypeError(f"compile_step: loss={loss!r:.80} is no function; give lambda x, y: nn.mse_loss(model(x), y)")
+    if not all(hasattr(optimizer, name) for name in ("update", "settings", "state", "parameters")):
+        raise TypeError(
+            f"compile_step: optimizer={optimizer!r:.80} is none; give one of nn, such as nn.SGD(model.parameters())"
+        )
+    for name, limit in (("max_norm", max_norm), ("clip_value", clip_value)):
+        if not limit > 0:
+            raise ValueError(f"compile_step: {name}={limit!r}; give a positive number, or leave it out for no limit")
+    return Step(loss, optimizer, penalty, max_norm, clip_value)
+
+
+#: The order of a single batch that is one row of the data.
+_FIRST = np.zeros((1, 1), np.int64)
+
+
+def _tables(arrays: Sequence[np.ndarray], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays with a row for each sample, side by side: the fractions (N, F) and the whole numbers (N, W)."""
+    flat, rows = [np.ascontiguousarray(array).reshape(len(array), -1) for array in arrays], len(arrays[0])
+    floats, whole = ([array for array in flat if array.dtype.kind == kind] for kind in "fi")
+    return _joined([np.empty((rows, 0), dtype), *floats]), _joined([np.empty((rows, 0), np.int64), *whole])
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return arrays[1] if len(arrays) == 2 else np.concatenate(arrays, axis=1)
+
+
+def _tables_of_batches(batches: Sequence[Sequence[np.ndarray]], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The same with a row for each batch, the longest of which says how long the rows are."""
+    lines = [_tables([array.reshape(1, -1) for array in batch], dtype) for batch in batches]
+    if len(lines) == 1:
+        return lines[0]
+    widths = [max(table.shape[1] for table in tables) for tables in zip(*lines, strict=True)]
+    floats, whole = np.zeros((len(lines), widths[0]), dtype), np.zeros((len(lines), widths[1]), np.int64)
+    for row, (some, others) in enumerate(lines):
+        floats[row, : some.shape[1]], whole[row, : others.shape[1]] = some[0], others[0]
+    return floats, whole
