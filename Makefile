@@ -13,7 +13,7 @@ install = $(RUN) -m pip install --quiet --disable-pip-version-check $(2) --edita
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-oracles lint format generate figures gallery map bench bench-peers bench-tape clean
+.PHONY: help demo test test-lowest test-oracles lint format generate figures gallery map bench bench-micrograd bench-tape clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,11 +94,11 @@ gallery: $(VENV)/.base  ## draw the pictures of the README's gallery that are in
 map: $(VENV)/.base  ## draw a map of 256 x 256 trainings (out/map.png), 5 minutes on two free cores; interrupted, it goes on
 	@$(RUN) tutorials/map.py
 
-bench: $(VENV)/.test  ## compare a training step with micrograd's
-	$(RUN) benchmarks/micro_step.py
+bench: $(VENV)/.test $(VENV)/.peers  ## compare both engines, compiled and not, with micrograd, NumPy, PyTorch and JAX
+	$(RUN) benchmarks/compare.py
 
-bench-peers: $(VENV)/.peers  ## compare the fast engine with PyTorch, JAX and NumPy on the CPU
-	$(RUN) benchmarks/peers.py
+bench-micrograd: $(VENV)/.test  ## compare a training step with micrograd's, without other peers
+	$(RUN) benchmarks/micro_step.py
 
 bench-tape: $(VENV)/.test $(VENV)/.peers  ## compare tapes and sweeps with both engines, micrograd, JAX and PyTorch
 	$(RUN) benchmarks/tape_steps.py

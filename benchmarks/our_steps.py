@@ -1,20 +1,28 @@
-"""The workloads on this project's fast engine."""
+"""The workloads on this project's engines: on `fast`, step by step or compiled, on `micro`, and as a tape."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from typing import Any
 
-from turns import timed
-from workloads import BATCH, DIGITS, LEARNING_RATE, MLP, MOONS, PENALTY, Problem
+import numpy as np
+from turns import timed, timed_together
+from workloads import AT_ONCE, BATCH, DIGITS, LEARNING_RATE, MLP, MOONS, PENALTY, Problem, documents
 
 import fast
+import micro
 import nn
+from tutorials import microgpt
 
 Run = Callable[[int], tuple[list[float], list[float]]]
 
 
 class Twograd:
     """A method for each kind of workload; it returns what runs so many steps, and says their losses and seconds."""
+
+    def __init__(self, compiled: bool = False) -> None:
+        self.compiled = compiled
 
     def moons(self, problem: Problem, penalty: bool = True) -> Run:
         model = nn.MLP(MOONS, engine=fast)
@@ -28,6 +36,10 @@ class Twograd:
 
     def mlp(self, problem: Problem) -> Run:
         return self._train(nn.MLP(MLP, engine=fast), problem, nn.Adam)
+
+    def mlp_sgd(self, problem: Problem) -> Run:
+        width = problem["x"].shape[1]
+        return self._train(nn.MLP([width, width, width, 10], engine=fast), problem, nn.SGD)
 
     def lenet(self, problem: Problem) -> Run:
         model = nn.Sequential(
@@ -48,13 +60,36 @@ class Twograd:
         )
         return self._train(model, problem, nn.Adam)
 
+    def gpt(self, problem: Problem) -> Run:
+        batches, model = documents(problem), microgpt.GPT(fast)
+        model.load_state_dict(problem)
+        following = cycle([(given[None], wanted) for given, wanted in batches])
+        optimizer = nn.Adam(model.parameters(), **microgpt.ADAM)
+
+        def loss(given: fast.Tensor, wanted: fast.Tensor) -> fast.Tensor:
+            return nn.cross_entropy(model(given).reshape(-1, len(microgpt.ALPHABET)), wanted.reshape(-1))
+
+        if self.compiled:
+            step = fast.compile_step(loss, optimizer)
+
+            def steps(count: int) -> Sequence[float]:
+                return step.run_batches([(x, y[None]) for x, y in islice(following, count)])
+
+            return lambda count: timed_together(steps, count, AT_ONCE)
+
+        def one() -> float:
+            return _step(lambda: loss(*map(fast.tensor, next(following))), optimizer)
+
+        return lambda count: timed(one, count)
+
     def digits(self, problem: Problem) -> Run:
         model, data = nn.MLP(DIGITS, engine=fast), (problem.pop("x"), problem.pop("y"))
         model.load_state_dict(problem)
         optimizer = nn.Adam(model.parameters(), lr=LEARNING_RATE["Adam"])
 
         def run(count: int) -> tuple[list[float], list[float]]:
-            history = nn.fit(model, data, nn.cross_entropy, optimizer, epochs=count, batch_size=BATCH)
+            compiled = self.compiled
+            history = nn.fit(model, data, nn.cross_entropy, optimizer, count, BATCH, compile=compiled)
             return history.loss, history.seconds
 
         return run
@@ -70,15 +105,46 @@ class Twograd:
         return run
 
     def _train(self, model: nn.Module, problem: Problem, kind: type, loss: Callable = nn.cross_entropy) -> Run:
-        x, y = fast.tensor(problem.pop("x")), fast.tensor(problem.pop("y"))
+        arrays = problem.pop("x"), problem.pop("y")
         model.load_state_dict(problem)
         optimizer = kind(model.parameters(), lr=LEARNING_RATE[kind.__name__])
+        if self.compiled:
+            step, rows = fast.compile_step(lambda x, y: loss(model(x), y), optimizer), np.arange(len(arrays[0]))
+            return lambda count: timed_together(lambda n: step.run(arrays, np.tile(rows, (n, 1))), count, AT_ONCE)
+        x, y = map(fast.tensor, arrays)
+        return lambda count: timed(lambda: _step(lambda: loss(model(x), y), optimizer), count)
 
-        def step() -> float:
-            error = loss(model(x), y)
-            optimizer.zero_grad()
-            error.backward()
-            optimizer.step()
-            return error.item()
 
-        return lambda count: timed(step, count)
+class Micro:
+    """`micro`, and a tape of its graph: the demo alone."""
+
+    def __init__(self, tape: bool) -> None:
+        self.tape = tape
+
+    def moons(self, problem: Problem, penalty: bool = True) -> Run:
+        x, y, model = problem.pop("x"), problem.pop("y"), nn.MLP(MOONS, engine=micro)
+        model.load_state_dict(problem)
+        optimizer = nn.SGD(model.parameters(), lr=LEARNING_RATE["SGD"])
+
+        def loss(x: Any, y: Any) -> Any:
+            mean = nn.hinge_loss(model(x), y)
+            return mean + PENALTY * nn.l2_penalty(model.parameters()) if penalty else mean
+
+        if self.tape:
+            sample, sign = micro.tensor(x[:1]), micro.tensor(y[:1])
+            tape = fast.compile(
+                loss(sample, sign), inputs=[sample, sign], parameters=model.parameters(), dtype="float32"
+            )
+            return lambda count: timed_together(
+                lambda n: tape.train(x, y, optimizer=optimizer, steps=n), count, AT_ONCE
+            )
+        inputs, signs = micro.tensor(x), micro.tensor(y)
+        return lambda count: timed(lambda: _step(lambda: loss(inputs, signs), optimizer), count)
+
+
+def _step(loss: Callable[[], Any], optimizer: nn.Optimizer) -> float:
+    error = loss()
+    optimizer.zero_grad()
+    error.backward()
+    optimizer.step()
+    return error.item()

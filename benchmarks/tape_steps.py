@@ -26,11 +26,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import util
 from itertools import chain, cycle
-from pathlib import Path
 
 import numpy as np
 from turns import first_difference, print_table, take_turns, timed
-from workloads import LEARNING_RATE, MOONS, PENALTY, Problem, moons
+from workloads import LEARNING_RATE, MOONS, PENALTY, Problem, documents, gpt, moons
 
 import fast
 import micro
@@ -76,15 +75,9 @@ def moons_loss(model: nn.Module, x: nn.engine.Tensor, y: nn.engine.Tensor) -> nn
 
 
 def moons_by_micrograd() -> Run:
-    from micro_step import micrograd_step
+    from micrograd_steps import Micrograd
 
-    problem = moons_in_float64()
-    layers = [(problem[f"{layer}.weight"], problem[f"{layer}.bias"]) for layer in (0, 2, 4)]
-    neurons = [
-        [*row, bias] for weight, biases in layers for row, bias in zip(weight.tolist(), biases.tolist(), strict=True)
-    ]
-    step = micrograd_step({"x": problem["x"].tolist(), "y": problem["y"].ravel().tolist(), "neurons": neurons})
-    return lambda count: timed(step, count)
+    return Micrograd().moons(moons_in_float64())
 
 
 def moons_by(engine_name: str) -> Run:
@@ -130,9 +123,9 @@ def moons_by_jax() -> Run:
 
 
 def names() -> list[str]:
-    path = Path(microgpt.__file__).parent / "data" / "names.txt"
-    found = list(dict.fromkeys(path.read_text().split()))
-    return np.random.default_rng(0).choice(found, 8, replace=False).tolist()
+    """Those of the workload, which begin with their own first letter and end where the next one would."""
+    letters = [given[1:].tolist() + wanted[-1:].tolist() for given, wanted in documents(gpt())]
+    return ["".join(microgpt.ALPHABET[letter] for letter in word).strip(".") for word in letters]
 
 
 def through_names(step: Callable[[str], float]) -> Run:
@@ -150,34 +143,10 @@ def gpt_by_tape() -> Run:
 
 
 def gpt_by_torch(fused: bool) -> Run:
-    import torch
-    from torch.nn import functional
+    from torch_steps import PyTorch
 
-    torch.set_num_threads(1)
-    arrays = microgpt.GPT(micro, dtype="float64").state_dict()
-    p = {name: torch.from_numpy(array).requires_grad_() for name, array in arrays.items()}
-    optimizer = torch.optim.Adam(p.values(), **microgpt.ADAM, fused=fused)
-
-    def norm(x: torch.Tensor) -> torch.Tensor:
-        return functional.rms_norm(x, (microgpt.WIDTH,), eps=1e-5)
-
-    def logits(given: torch.Tensor) -> torch.Tensor:
-        x = norm(p["letters.weight"][given] + p["places.weight"][: len(given)])
-        rows = functional.linear(norm(x), p["attention.in_proj_weight"]).view(len(given), 3, microgpt.HEADS, -1)
-        heads = functional.scaled_dot_product_attention(*rows.permute(1, 2, 0, 3), is_causal=True)
-        x = x + functional.linear(heads.transpose(0, 1).reshape(x.shape), p["attention.out_proj.weight"])
-        hidden = functional.linear(norm(x), p["mlp.0.weight"]).relu()
-        return functional.linear(x + functional.linear(hidden, p["mlp.2.weight"]), p["answer.weight"])
-
-    def step(name: str) -> float:
-        given, wanted = map(torch.tensor, microgpt.tasks(name))
-        loss = functional.cross_entropy(logits(given), wanted)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return through_names(step)
+    arrays = {name: array.astype(np.float64) if array.dtype.kind == "f" else array for name, array in gpt().items()}
+    return PyTorch(threads=1, fused=fused).gpt(arrays)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

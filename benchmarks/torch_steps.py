@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, gelu, relu
+from torch.nn.functional import cross_entropy, gelu, linear, relu, rms_norm, scaled_dot_product_attention
 from turns import timed
-from workloads import BATCH, DIGITS, LEARNING_RATE, MLP, MOONS, PENALTY, Problem
+from workloads import BATCH, DIGITS, LEARNING_RATE, MLP, MOONS, PENALTY, Problem, documents
 
 Run = Callable[[int], tuple[list[float], list[float]]]
 
@@ -34,11 +34,13 @@ def make_mlp(sizes: list[int]) -> nn.Sequential:
 
 
 class PyTorch:
-    """threads: on how many cores; fused: whether the optimizer updates each parameter in a single pass."""
+    """threads: on how many cores; fused: whether the optimizer updates each parameter in a single pass; compiled:
+    whether `torch.compile` takes the loss.
+    """
 
-    def __init__(self, threads: int, fused: bool) -> None:
+    def __init__(self, threads: int, fused: bool, compiled: bool = False) -> None:
         torch.set_num_threads(threads)
-        self.fused = fused
+        self.fused, self.compiled = fused, compiled
 
     def moons(self, problem: Problem, penalty: bool = True) -> Run:
         model = make_mlp(MOONS)
@@ -52,6 +54,10 @@ class PyTorch:
 
     def mlp(self, problem: Problem) -> Run:
         return self._train(make_mlp(MLP), problem, torch.optim.Adam)
+
+    def mlp_sgd(self, problem: Problem) -> Run:
+        width = problem["x"].shape[1]
+        return self._train(make_mlp([width, width, width, 10]), problem, torch.optim.SGD)
 
     def lenet(self, problem: Problem) -> Run:
         model = nn.Sequential(
@@ -70,6 +76,31 @@ class PyTorch:
         renamed = {name.replace("0.", "lstm.").replace("2.", "linear."): array for name, array in problem.items()}
         return self._train(Classifier(), renamed, torch.optim.Adam)
 
+    def gpt(self, problem: Problem) -> Run:
+        from tutorials import microgpt
+
+        batches = [tuple(map(torch.from_numpy, pair)) for pair in documents(problem)]
+        p = {name: torch.from_numpy(array).requires_grad_() for name, array in problem.items()}
+        optimizer = torch.optim.Adam(p.values(), **microgpt.ADAM, **self._fused())
+        following = cycle(batches)
+
+        def norm(x: torch.Tensor) -> torch.Tensor:
+            return rms_norm(x, (microgpt.WIDTH,), eps=1e-5)
+
+        def logits(given: torch.Tensor) -> torch.Tensor:
+            x = norm(p["letters.weight"][given] + p["places.weight"][: len(given)])
+            rows = linear(norm(x), p["attention.in_proj_weight"]).view(len(given), 3, microgpt.HEADS, -1)
+            heads = scaled_dot_product_attention(*rows.permute(1, 2, 0, 3), is_causal=True)
+            x = x + linear(heads.transpose(0, 1).reshape(x.shape), p["attention.out_proj.weight"])
+            hidden = relu(linear(norm(x), p["mlp.0.weight"]))
+            return linear(x + linear(hidden, p["mlp.2.weight"]), p["answer.weight"])
+
+        def step() -> float:
+            given, wanted = next(following)
+            return self._step(lambda: cross_entropy(logits(given), wanted), optimizer)
+
+        return lambda count: timed(step, count)
+
     def digits(self, problem: Problem) -> Run:
         x, y, model, optimizer = self._begin(make_mlp(DIGITS), problem, torch.optim.Adam)
         random = np.random.default_rng(0)
@@ -77,11 +108,7 @@ class PyTorch:
         def epoch() -> float:
             total, losses = 0.0, []
             for rows in torch.from_numpy(random.permutation(len(x))).split(BATCH):
-                error = cross_entropy(model(x[rows]), y[rows])
-                optimizer.zero_grad()
-                error.backward()
-                optimizer.step()
-                losses.append(error.item())
+                losses.append(self._step(lambda rows=rows: cross_entropy(model(x[rows]), y[rows]), optimizer))
                 total += losses[-1] * len(rows)
             return total / len(x)
 
@@ -101,17 +128,24 @@ class PyTorch:
         arrays = {name: torch.from_numpy(array) for name, array in problem.items()}
         x, y = arrays.pop("x"), arrays.pop("y")
         model.load_state_dict(arrays)
-        fused = {"fused": True} if self.fused else {}
-        return x, y, model, kind(model.parameters(), lr=LEARNING_RATE[kind.__name__], **fused)
+        return x, y, model, kind(model.parameters(), lr=LEARNING_RATE[kind.__name__], **self._fused())
+
+    def _fused(self) -> dict[str, bool]:
+        return {"fused": True} if self.fused else {}
 
     def _train(self, model: nn.Module, problem: Problem, kind: type, loss: Callable = cross_entropy) -> Run:
         x, y, model, optimizer = self._begin(model, problem, kind)
 
-        def step() -> float:
-            error = loss(model(x), y)
-            optimizer.zero_grad()
-            error.backward()
-            optimizer.step()
-            return error.item()
+        def whole() -> torch.Tensor:
+            return loss(model(x), y)
 
-        return lambda count: timed(step, count)
+        if self.compiled:
+            whole = torch.compile(whole)
+        return lambda count: timed(lambda: self._step(whole, optimizer), count)
+
+    def _step(self, loss: Callable[[], torch.Tensor], optimizer: torch.optim.Optimizer) -> float:
+        error = loss()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        return error.item()

@@ -60,6 +60,19 @@ def timed(step: Callable[[], float], count: int) -> tuple[list[float], list[floa
     return answers, seconds
 
 
+def timed_together(
+    steps: Callable[[int], Sequence[float]], count: int, at_once: int
+) -> tuple[list[float], list[float]]:
+    """What `count` steps return, and the seconds that each takes, where `at_once` of them are one call."""
+    answers, seconds = [], []
+    while len(answers) < count:
+        started = time.perf_counter()
+        found = steps(min(at_once, count - len(answers)))
+        answers += list(found)
+        seconds += [(time.perf_counter() - started) / len(found)] * len(found)
+    return answers, seconds
+
+
 def print_table(seconds: Mapping[str, Sequence[float]], title: str, ratio: Callable[[float], str]) -> None:
     """Median, fastest and slowest step of each engine, and under `title` a ratio made of the median."""
     width = max(10, *[len(engine) + 1 for engine in seconds])

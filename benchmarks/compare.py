@@ -1,14 +1,16 @@
-"""The fast engine beside its peers: PyTorch, eager and with a fused optimizer, JAX compiled, and NumPy by hand.
+"""This project's engines beside their peers: micrograd, NumPy by hand, PyTorch eager and compiled, JAX.
 
-    python benchmarks/peers.py [--only mlp64 lstm] [--rounds 3] [--output out/peers.json]
+    python benchmarks/compare.py [--only mlp64 lstm] [--rounds 3] [--output out/compare.json]
 
 All engines compute the same, in float32, from the same data and first weights, which are handed to them as arrays; a
 run stops where their first losses do not agree. PyTorch runs with one thread and with as many as there are cores; its
 faster one is shown, and all are in the JSON file. Each engine runs in a process of its own, they take turns, and no
 variable that tunes BLAS or threads reaches them: see `turns.py`. The ratio is the median step of a peer divided by
-ours: above 1, we are faster. Peers that are not installed are named and left out (`make bench-peers` installs them).
+that of our compiled one: above 1, ours is faster. Peers that are not installed are named and left out (`make bench`
+installs them). Compiled steps and `JAX scan` make 50 steps, or an epoch, in one call; all others one.
 
 Besides the workloads of `workloads.py` there are
+- scaling: how the time of a step grows with the width of its layers and with the batch, as a plot, too;
 - memory: the most that a training step (mlp256) needs beyond what the process had after its imports, and by how much
   the process grows over 1,000 further steps (Linux only);
 - first-step: the time from the start of the process to the end of the first training step (mlp64), imports included;
@@ -34,17 +36,19 @@ from typing import Any
 
 import numpy as np
 from turns import first_difference, print_table, take_turns
-from workloads import WORKLOADS
+from workloads import AT_ONCE, SCALING, WORKLOADS
 
 LOSSES = 5  # at the beginning, that are compared
 MEMORY_STEPS = 1000
-PACKAGES = ["numpy", "numba", "scipy", "torch", "jax", "jaxlib"]
+PACKAGES = ["numpy", "numba", "scipy", "micrograd", "torch", "jax", "jaxlib"]
+OURS = "compiled"  # the engine to which the others are compared
 
 
 @dataclass(frozen=True)
 class Engine:
     """package: what must be installed; module, name and options: the class that knows the workloads, and how to make
-    it; kinds: of workloads, all of them if empty; family: under which the fastest of several is shown.
+    it; kinds: of workloads, all of them if empty; family: under which the fastest of several is shown; slow: at how
+    many of its steps we look, where a step takes most of a second.
     """
 
     package: str
@@ -53,23 +57,33 @@ class Engine:
     options: dict[str, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
     family: str = ""
+    slow: int = 0
 
 
 def make_engines() -> dict[str, Engine]:
-    found = {"twograd": Engine("fast", "our_steps", "Twograd")}
+    trained = ("moons", "mlp", "mlp_sgd", "lenet", "lstm", "gpt", "digits")
+    found = {OURS: Engine("fast", "our_steps", "Twograd", {"compiled": True}, trained)}
+    found["fast"] = Engine("fast", "our_steps", "Twograd")
+    found["tape"] = Engine("fast", "our_steps", "Micro", {"tape": True}, ("moons",))
+    found["micro"] = Engine("micro", "our_steps", "Micro", {"tape": False}, ("moons",), slow=8)
+    found["micrograd"] = Engine("micrograd", "micrograd_steps", "Micrograd", {}, ("moons",), slow=4)
     cores = os.cpu_count() or 1
-    trained = ("moons", "mlp", "lenet", "lstm", "digits")
     for family, fused in (("PyTorch", False), ("PyTorch fused", True)):
         for threads in sorted({1, cores}):
             title = f"{family}, {threads} thread{'s' if threads > 1 else ''}"
             options = {"threads": threads, "fused": fused}
             found[title] = Engine("torch", "torch_steps", "PyTorch", options, trained if fused else (), family)
+    compiled = {"threads": cores, "fused": True, "compiled": True}
+    found["torch.compile"] = Engine("torch", "torch_steps", "PyTorch", compiled, ("moons", "mlp", "lenet", "lstm"))
     found["JAX"] = Engine("jax", "jax_steps", "Jax")
+    found["JAX scan"] = Engine("jax", "jax_steps", "Jax", {"scan": True}, trained)
     found["NumPy"] = Engine("numpy", "numpy_steps", "NumPy", kinds=("moons", "mlp", "digits"))
     return found
 
 
 ENGINES = make_engines()
+EVERY = WORKLOADS | SCALING
+SHARE = 0.3  # seconds that a size of the scaling series is measured in a turn, or longer
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -78,7 +92,7 @@ ENGINES = make_engines()
 
 def take_turn(workload_name: str, engine_name: str, arrays: str, measured: str) -> dict[str, Any]:
     """Do a workload on an engine, and return what is measured of it."""
-    engine, workload = ENGINES[engine_name], WORKLOADS[workload_name]
+    engine, workload = ENGINES[engine_name], EVERY[workload_name]
     with np.load(arrays) as file:
         problem = dict(file)
     made = getattr(import_module(engine.module), engine.name)(**engine.options)
@@ -89,8 +103,15 @@ def take_turn(workload_name: str, engine_name: str, arrays: str, measured: str) 
     if measured == "first-step":
         run(1)
         return {"finished": time.time()}
-    losses, seconds = run(workload.warm_up + workload.count)
-    return {"losses": losses[:LOSSES], "seconds": seconds[workload.warm_up :]}
+    losses, _ = run(1 if engine.slow else workload.warm_up)
+    more, seconds = run(engine.slow or workload.count or steps_in(SHARE, run))
+    return {"losses": [*losses, *more][:LOSSES], "seconds": seconds}
+
+
+def steps_in(seconds: float, run: Callable[[int], tuple[list[float], list[float]]]) -> int:
+    """How many steps take so long, in whole calls of `AT_ONCE`; those that are measured for that are forgotten."""
+    calls = seconds / statistics.median(run(AT_ONCE)[1]) / AT_ONCE
+    return AT_ONCE * int(min(20, max(1, calls)))
 
 
 def measure_memory(begin: Callable[[], Callable[[int], Any]]) -> dict[str, int]:
@@ -125,13 +146,16 @@ def measure(names: Iterable[str], rounds: int, folder: Path) -> dict[str, Any]:
             found[name] = compare_memory(rounds, folder)
         elif name == "first-step":
             found[name] = compare_first_steps(rounds, folder)
+        elif name == "scaling":
+            found[name] = compare_scaling(rounds, folder)
         else:
             found[name] = compare_steps(name, rounds, folder)
     return found
 
 
 def compare_steps(name: str, rounds: int, folder: Path) -> dict[str, Any]:
-    workload, ours = WORKLOADS[name], next(iter(ENGINES))
+    workload, commands = WORKLOADS[name], turns(name, folder)
+    ours = next(iter(commands))
 
     def check(first: dict[str, Any]) -> None:
         for engine, result in first.items():
@@ -139,7 +163,7 @@ def compare_steps(name: str, rounds: int, folder: Path) -> dict[str, Any]:
             if difference:
                 sys.exit(f"{name}: {engine} does not compute what {ours} does: {difference}")
 
-    results = take_turns(__file__, turns(name, folder), rounds, check=check)
+    results = take_turns(__file__, commands, rounds, check=check)
     seconds = {engine: [s for turn in found for s in turn["seconds"]] for engine, found in results.items()}
     medians = {engine: statistics.median(times) for engine, times in seconds.items()}
     shown = best_of_families(medians)
@@ -154,6 +178,26 @@ def compare_steps(name: str, rounds: int, folder: Path) -> dict[str, Any]:
         }
         for engine, times in seconds.items()
     }
+
+
+def compare_scaling(rounds: int, folder: Path) -> dict[str, Any]:
+    """Medians in seconds for each series, engine and size."""
+    found: dict[str, Any] = {}
+    for name in SCALING:
+        series, size = name.split()
+        commands = turns(name, folder)
+        seconds = {
+            engine: [s for turn in got for s in turn["seconds"]]
+            for engine, got in take_turns(__file__, commands, rounds).items()
+        }
+        medians = {engine: statistics.median(times) for engine, times in seconds.items()}
+        shown = {ENGINES[engine].family or engine: medians[engine] for engine in best_of_families(medians)}
+        if series not in found:
+            print(f"{'':<12}" + "".join(f"{engine:>16}" for engine in shown))
+        print(f"{name:<12}" + "".join(f"{median * 1e6:>13,.0f} us" for median in shown.values()))
+        for engine, median in shown.items():
+            found.setdefault(series, {}).setdefault(engine, {})[size] = median
+    return found
 
 
 def compare_memory(rounds: int, folder: Path) -> dict[str, Any]:
@@ -176,7 +220,7 @@ def compare_memory(rounds: int, folder: Path) -> dict[str, Any]:
 
 def compare_first_steps(rounds: int, folder: Path) -> dict[str, Any]:
     commands = turns("mlp64", folder, "first-step")
-    ours = next(iter(commands))
+    ours = "fast"
     take_turns(__file__, {ours: commands[ours]}, 1)
     commands[f"{ours}, no cache"] = [*commands[ours], "--no-cache"]
     results = take_turns(__file__, commands, rounds)
@@ -190,7 +234,7 @@ def compare_first_steps(rounds: int, folder: Path) -> dict[str, Any]:
 
 def turns(name: str, folder: Path, measured: str = "steps") -> dict[str, list[str]]:
     """The arguments with which this script does a workload, for each engine that is there and takes part."""
-    workload, arrays = WORKLOADS[name], folder / f"{name}.npz"
+    workload, arrays = EVERY[name], folder / f"{name}.npz"
     if not arrays.exists():
         np.savez(arrays, **workload.problem())
     return {
@@ -228,6 +272,7 @@ def describe_machine() -> dict[str, Any]:
 
 TITLES = {
     **{name: workload.title for name, workload in WORKLOADS.items()},
+    "scaling": "two square layers and one of 10 outputs, over their width (batch 64) and the batch (width 128)",
     "memory": f"of a training step of mlp256, and its growth over {MEMORY_STEPS:,} steps",
     "first-step": "from the start of the process to the end of the first training step of mlp64",
 }
@@ -237,7 +282,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=TITLES, default=list(TITLES), help="these workloads", metavar="")
     parser.add_argument("--rounds", type=int, default=3, help="how often the engines take turns (default: 3)")
-    parser.add_argument("--output", type=Path, default=Path("out/peers.json"), help="default: out/peers.json")
+    parser.add_argument("--output", type=Path, default=Path("out/compare.json"), help="default: out/compare.json")
     parser.add_argument("--turn", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--no-cache", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -253,7 +298,7 @@ def main() -> None:
         print(f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, {versions}")
         for package in sorted({engine.package for engine in ENGINES.values()}):
             if not util.find_spec(package):
-                print(f"{package} is not installed and left out; make bench-peers installs it")
+                print(f"{package} is not installed and left out; make bench installs it")
         measured = measure(arguments.only, arguments.rounds, Path(folder))
     if hasattr(os, "getloadavg"):  # not on Windows
         machine["load"] = os.getloadavg()[0]
