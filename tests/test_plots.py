@@ -1,6 +1,7 @@
 """What all plots share: they draw into the axes that they are given, and say what axes these must be."""
 
 import warnings
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,6 +30,9 @@ DRAWINGS = {
     "decision_boundary": lambda **ax: viz.decision_boundary(lambda p: p[:, 0] - 0.5, *SAMPLES, resolution=5, **ax),
     "layer_histograms": lambda **ax: viz.layer_histograms({"a": [1.0, 2.0]}, **ax),
     "layer_quantiles": lambda **ax: viz.layer_quantiles({0: [1.0, 2.0], 1: [2.0, 3.0]}, **ax),
+    "roofline": lambda **ax: viz.roofline(
+        [SimpleNamespace(kernel="linear", flops=2_000, bytes=100, seconds=1e-6)], (1e11, 1e10), **ax
+    ),
     "update_ratios": lambda **ax: viz.update_ratios({"a": [1e-3, 1e-2]}, **ax),
     "confusion_matrix": lambda **ax: viz.confusion_matrix([[1, 2], [3, 4]], **ax),
     "early_stopping_curve": lambda **ax: viz.early_stopping_curve([3.0, 2.0], [3.0, 2.5], **ax),
