@@ -7,10 +7,10 @@ run stops where their first losses do not agree. PyTorch runs with one thread an
 faster one is shown, and all are in the JSON file. Each engine runs in a process of its own, they take turns, and no
 variable that tunes BLAS or threads reaches them: see `turns.py`. The ratio is the median step of a peer divided by
 that of our compiled one: above 1, ours is faster. Peers that are not installed are named and left out (`make bench`
-installs them). Compiled steps and `JAX scan` make 50 steps, or an epoch, in one call; all others one.
+installs them). Compiled steps, tapes and `JAX scan` make 50 steps, or an epoch, in one call; all others one.
 
 Besides the workloads of `workloads.py` there are
-- scaling: how the time of a step grows with the width of its layers and with the batch, as a plot, too;
+- scaling: how the time of a step grows with the width of its layers and with the batch;
 - memory: the most that a training step (mlp256) needs beyond what the process had after its imports, and by how much
   the process grows over 1,000 further steps (Linux only);
 - first-step: the time from the start of the process to the end of the first training step (mlp64), imports included;

@@ -249,7 +249,7 @@ class Recorder:
     def rearranged(self, x: Tensor, shape: tuple[int, ...], places: np.ndarray, filling: float = 0.0) -> tuple:
         """The elements of x at these places, in another shape, -1 for `filling`; returned as a rule's `lower` does."""
         table, size, y = self.whole(places.ravel().tolist()), places.size, self.new(places.size)
-        self.emit("select", size, table, self.value(x), y, flops=size, shape=shape, numbers=[filling])
+        self.emit("select", size, table, self.value(x), y, shape=shape, numbers=[filling])
 
         def backward(grad: Place) -> list[Place | None]:
             target = self.gradient(x)
@@ -360,17 +360,14 @@ class Recorder:
             line[: len(instruction.numbers)] = instruction.numbers
         return code, numbers
 
-    def input_table(self, together: bool) -> np.ndarray:
-        """For each input what `kernels.steps.gather` needs to know, once every place has its start.
-
-        together: whether a whole batch is one row of the data.
-        """
-        rows, columns = [], {True: 0, False: 0}
+    def input_table(self) -> np.ndarray:
+        """For each input what `kernels.steps.gather` needs to know, once every place has its start."""
+        rows, before = [], {True: 0, False: 0}
         for tensor in self.inputs:
-            whole, count = tensor.data.dtype.kind != "f", math.prod(tensor.shape[0 if together else 1 :])
+            whole, count = tensor.data.dtype.kind != "f", tensor.data.size
             place = self._labels[tensor] if whole else self._values[tensor].start
-            rows.append((whole, columns[whole], count, place))
-            columns[whole] += count
+            rows.append((whole, before[whole], count, place))
+            before[whole] += count
         return np.array(rows, np.int64)
 
     def read_inputs(self, memory: np.ndarray, integers: np.ndarray) -> list[Tensor]:

@@ -69,7 +69,6 @@ class Step:
         self.ends = np.cumsum([parameter.data.size for parameter in self.parameters])
         self._recorders: list[Recorder] = []
         self._known: dict[Any, int] = {}  # which of the recorders knows batches of a shape
-        self._together: list[bool] = []  # whether it takes a whole batch as one row
         self._buffers: dict[Tensor, Place] = {}
         self._leaves: dict[tuple[Tensor, Place], int] = {}  # when those were written to whose numbers are in the memory
         self._integers = np.empty(0, np.int64)
@@ -116,7 +115,7 @@ class Step:
         found = [self._arrays(batch) for batch in batches]
         if not found:
             raise ValueError("run_batches: there are no batches; give at least one")
-        which = np.array([self._program(arrays, together=True) for arrays in found])
+        which = np.array([self._program(arrays) for arrays in found])
         rates = np.full(len(found), self.optimizer.lr)
         return self._train(*_tables_of_batches(found, self.dtype), np.arange(len(found))[:, None], which, rates)
 
@@ -126,7 +125,7 @@ class Step:
 
     def measure(self, *batch: Any) -> list[Measured]:
         """The recorded instructions for such a batch, each measured by itself; for `viz.roofline`."""
-        number = self._program(self._arrays(batch), together=True)
+        number = self._program(self._arrays(batch))
         recorder, size = self._recorders[number], self.dtype.itemsize
         return [
             Measured(
@@ -160,7 +159,7 @@ class Step:
     def _one(self, batch: Sequence[Any], updates: bool) -> float:
         """One step, with an update or without."""
         arrays = self._arrays(batch)
-        which, rates = np.array([self._program(arrays, together=True)]), np.array([self.optimizer.lr])
+        which, rates = np.array([self._program(arrays)]), np.array([self.optimizer.lr])
         return float(self._train(*_tables_of_batches([arrays], self.dtype), _FIRST, which, rates, updates)[0])
 
     def _train(
@@ -258,15 +257,11 @@ class Step:
     # ------------------------------------------------------------------------------------------------------------------
     # Recording.
 
-    def _program(self, batch: Sequence[np.ndarray], together: bool = False) -> int:
-        """The number of the program for batches of this shape; recorded, if there is none yet.
-
-        together: whether a whole batch is one row of the data.
-        """
-        key = (*[(array.shape, array.dtype.char) for array in batch], together, threads.alone())
+    def _program(self, batch: Sequence[np.ndarray]) -> int:
+        """The number of the program for batches of this shape; recorded, if there is none yet."""
+        key = (*[(array.shape, array.dtype.char) for array in batch], threads.alone())
         if key not in self._known:
             self._record(batch)
-            self._together.append(together)
             self._known[key] = len(self._recorders) - 1
             self._programs = self._join()
         return self._known[key]
@@ -302,7 +297,7 @@ class Step:
         Seeds are those of the first step of all, from which their number is counted.
         """
         made = [recorder.code() for recorder in self._recorders]
-        inputs = [r.input_table(together) for r, together in zip(self._recorders, self._together, strict=True)]
+        inputs = [recorder.input_table() for recorder in self._recorders]
         parts, strides = np.zeros((len(made), 10), np.int64), []
         integers: list[np.ndarray] = []
         for number, (part, recorder) in enumerate(zip(parts, self._recorders, strict=True)):

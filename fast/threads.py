@@ -83,7 +83,7 @@ def run_product(kernels: Kernels, work: int, *arguments: Any) -> Any:
     serial, parallel = kernels
     if work <= PRODUCT:
         return serial(*arguments)
-    with _lock, _one_blas_thread():
+    with parallel_products():
         return serial(*arguments) if alone() else parallel(numba.get_num_threads(), *arguments)
 
 

@@ -160,40 +160,43 @@ def scale(memory, integers, row, numbers):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def linear(memory, integers, row, numbers):
+def _linear(memory, row):
+    """x, weight, bias, y."""
     n, i, o = row[1], row[2], row[3]
-    x, weight, bias = matrix(memory, row[4], n, i), matrix(memory, row[5], o, i), vector(memory, row[6], o)
-    products.linear(x, weight, bias, matrix(memory, row[7], n, o))
+    x, weight = matrix(memory, row[4], n, i), matrix(memory, row[5], o, i)
+    return x, weight, vector(memory, row[6], o), matrix(memory, row[7], n, o)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def linear(memory, integers, row, numbers):
+    x, weight, bias, y = _linear(memory, row)
+    products.linear(x, weight, bias, y)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def linear_parallel(memory, integers, row, numbers):
+    x, weight, bias, y = _linear(memory, row)
+    products.linear_parallel(row[8], x, weight, bias, y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _linear_grad(memory, row):
+    """The gradient, x, weight, and the places for the gradients of x, weight and bias."""
     n, i, o = row[1], row[2], row[3]
-    x, weight, bias = matrix(memory, row[4], n, i), matrix(memory, row[5], o, i), vector(memory, row[6], o)
-    products.linear_parallel(row[8], x, weight, bias, matrix(memory, row[7], n, o))
+    given = matrix(memory, row[4], n, o), matrix(memory, row[5], n, i), matrix(memory, row[6], o, i)
+    wanted = matrix(memory, row[7], n, i), matrix(memory, row[8], o, i), vector(memory, row[9], o)
+    return given[0], given[1], given[2], wanted[0], wanted[1], wanted[2]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def linear_grad(memory, integers, row, numbers):
-    n, i, o = row[1], row[2], row[3]
-    grad, x, weight = matrix(memory, row[4], n, o), matrix(memory, row[5], n, i), matrix(memory, row[6], o, i)
-    grad_x, grad_weight, grad_bias = (
-        matrix(memory, row[7], n, i),
-        matrix(memory, row[8], o, i),
-        vector(memory, row[9], o),
-    )
+    grad, x, weight, grad_x, grad_weight, grad_bias = _linear_grad(memory, row)
     products.linear_grad(grad, x, weight, grad_x, grad_weight, grad_bias)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def linear_grad_parallel(memory, integers, row, numbers):
-    n, i, o = row[1], row[2], row[3]
-    grad, x, weight = matrix(memory, row[4], n, o), matrix(memory, row[5], n, i), matrix(memory, row[6], o, i)
-    grad_x, grad_weight, grad_bias = (
-        matrix(memory, row[7], n, i),
-        matrix(memory, row[8], o, i),
-        vector(memory, row[9], o),
-    )
+    grad, x, weight, grad_x, grad_weight, grad_bias = _linear_grad(memory, row)
     products.linear_grad_parallel(row[10], grad, x, weight, grad_x, grad_weight, grad_bias)
 
 
@@ -210,46 +213,48 @@ def _note(found, memory, integers, place):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def mse_loss(memory, integers, row, numbers):
+def _elements(memory, row):
+    """prediction, target, gradient, weight."""
     n = row[1]
-    prediction, target, grad = vector(memory, row[2], n), vector(memory, row[3], n), vector(memory, row[4], n)
-    _note(losses.mse_loss(prediction, target, grad, vector(memory, row[5], n)), memory, integers, row[6])
+    prediction, target = vector(memory, row[2], n), vector(memory, row[3], n)
+    return prediction, target, vector(memory, row[4], n), vector(memory, row[5], n)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def mse_loss(memory, integers, row, numbers):
+    prediction, target, grad, weight = _elements(memory, row)
+    _note(losses.mse_loss(prediction, target, grad, weight), memory, integers, row[6])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def l1_loss(memory, integers, row, numbers):
-    n = row[1]
-    prediction, target, grad = vector(memory, row[2], n), vector(memory, row[3], n), vector(memory, row[4], n)
-    _note(losses.l1_loss(prediction, target, grad, vector(memory, row[5], n)), memory, integers, row[6])
+    prediction, target, grad, weight = _elements(memory, row)
+    _note(losses.l1_loss(prediction, target, grad, weight), memory, integers, row[6])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def huber_loss(memory, integers, row, numbers):
-    n = row[1]
-    prediction, target, grad = vector(memory, row[2], n), vector(memory, row[3], n), vector(memory, row[4], n)
-    found = losses.huber_loss(prediction, target, grad, vector(memory, row[5], n), numbers[0])
+    prediction, target, grad, weight = _elements(memory, row)
+    found = losses.huber_loss(prediction, target, grad, weight, numbers[0])
     _note(found, memory, integers, row[6])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def hinge_loss(memory, integers, row, numbers):
-    n = row[1]
-    prediction, target, grad = vector(memory, row[2], n), vector(memory, row[3], n), vector(memory, row[4], n)
-    _note(losses.hinge_loss(prediction, target, grad, vector(memory, row[5], n)), memory, integers, row[6])
+    prediction, target, grad, weight = _elements(memory, row)
+    _note(losses.hinge_loss(prediction, target, grad, weight), memory, integers, row[6])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def binary_cross_entropy(memory, integers, row, numbers):
-    n = row[1]
-    prediction, target, grad = vector(memory, row[2], n), vector(memory, row[3], n), vector(memory, row[4], n)
-    _note(losses.binary_cross_entropy(prediction, target, grad, vector(memory, row[5], n)), memory, integers, row[6])
+    prediction, target, grad, weight = _elements(memory, row)
+    _note(losses.binary_cross_entropy(prediction, target, grad, weight), memory, integers, row[6])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def binary_cross_entropy_with_logits(memory, integers, row, numbers):
-    n = row[1]
-    prediction, target, grad = vector(memory, row[2], n), vector(memory, row[3], n), vector(memory, row[4], n)
-    weight, counts = vector(memory, row[5], n), vector(memory, row[7], n)
+    prediction, target, grad, weight = _elements(memory, row)
+    counts = vector(memory, row[7], row[1])
     found = losses.binary_cross_entropy_with_logits(prediction, target, grad, weight, counts)
     _note(found, memory, integers, row[6])
 
@@ -258,18 +263,22 @@ def binary_cross_entropy_with_logits(memory, integers, row, numbers):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def nll_loss(memory, integers, row, numbers):
+def _classes(memory, integers, row):
+    """scores, labels, gradient, weight, weights of classes."""
     n, c = row[1], row[2]
     scores, labels, grad = matrix(memory, row[3], n, c), vector(integers, row[4], n), matrix(memory, row[5], n, c)
-    weight, classes = vector(memory, row[6], n), vector(memory, row[7], c)
+    return scores, labels, grad, vector(memory, row[6], n), vector(memory, row[7], c)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def nll_loss(memory, integers, row, numbers):
+    scores, labels, grad, weight, classes = _classes(memory, integers, row)
     _note(losses.nll_loss(scores, labels, grad, weight, classes), memory, integers, row[8])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def cross_entropy(memory, integers, row, numbers):
-    n, c = row[1], row[2]
-    scores, labels, grad = matrix(memory, row[3], n, c), vector(integers, row[4], n), matrix(memory, row[5], n, c)
-    weight, classes = vector(memory, row[6], n), vector(memory, row[7], c)
+    scores, labels, grad, weight, classes = _classes(memory, integers, row)
     _note(losses.cross_entropy(scores, labels, grad, weight, classes, numbers[0]), memory, integers, row[8])
 
 
@@ -396,15 +405,21 @@ def cube(memory, place, a, b, c):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def stacked(memory, integers, row, numbers):
+def _stacks(memory, row):
+    """a, b, y."""
     s, n, k, m = row[1], row[2], row[3], row[4]
-    products.stacked(cube(memory, row[5], s, n, k), cube(memory, row[6], s, k, m), cube(memory, row[7], s, n, m))
+    return cube(memory, row[5], s, n, k), cube(memory, row[6], s, k, m), cube(memory, row[7], s, n, m)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def stacked(memory, integers, row, numbers):
+    a, b, y = _stacks(memory, row)
+    products.stacked(a, b, y)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def stacked_parallel(memory, integers, row, numbers):
-    s, n, k, m = row[1], row[2], row[3], row[4]
-    a, b, y = cube(memory, row[5], s, n, k), cube(memory, row[6], s, k, m), cube(memory, row[7], s, n, m)
+    a, b, y = _stacks(memory, row)
     products.stacked_parallel(row[8], a, b, y)
 
 
@@ -488,58 +503,69 @@ def conv2d_grad_parallel(memory, integers, row, numbers):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def max_pool_parallel(memory, integers, row, numbers):
+def _max_pool(memory, integers, row):
+    """x, the windows in rows and columns, y, and where the largest stand."""
     p, (rows, columns) = row[1], windows(integers, row[2])
-    x, y = (
-        cube(memory, row[3], p, rows.length, columns.length),
-        cube(memory, row[4], p, rows.positions, columns.positions),
-    )
-    convolution.max_pool_parallel(x, rows, columns, y, cube(integers, row[5], p, rows.positions, columns.positions))
+    h, w = rows.positions, columns.positions
+    x, y = cube(memory, row[3], p, rows.length, columns.length), cube(memory, row[4], p, h, w)
+    return x, rows, columns, y, cube(integers, row[5], p, h, w)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def max_pool(memory, integers, row, numbers):
     """row = planes, list of windows, x, y, and in `integers` where the largest stand."""
-    p, (rows, columns) = row[1], windows(integers, row[2])
-    x, y = (
-        cube(memory, row[3], p, rows.length, columns.length),
-        cube(memory, row[4], p, rows.positions, columns.positions),
-    )
-    convolution.max_pool(x, rows, columns, y, cube(integers, row[5], p, rows.positions, columns.positions))
+    x, rows, columns, y, places = _max_pool(memory, integers, row)
+    convolution.max_pool(x, rows, columns, y, places)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def max_pool_parallel(memory, integers, row, numbers):
+    x, rows, columns, y, places = _max_pool(memory, integers, row)
+    convolution.max_pool_parallel(x, rows, columns, y, places)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _max_pool_grad(memory, integers, row):
+    """The gradient, where the largest stood, and zeros for the gradient of x."""
+    p, small, large = row[1], row[2], row[3]
+    grad_x = matrix(memory, row[6], p, large)
+    grad_x[:] = 0
+    return matrix(memory, row[4], p, small), matrix(integers, row[5], p, small), grad_x
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def max_pool_grad(memory, integers, row, numbers):
     """row = planes, sizes of those of y and of x, gradient, places of the largest, and that of the gradient of x."""
-    p, small, large = row[1], row[2], row[3]
-    grad_x = matrix(memory, row[6], p, large)
-    grad_x[:] = 0
-    convolution.max_pool_grad(matrix(memory, row[4], p, small), matrix(integers, row[5], p, small), grad_x)
+    grad, places, grad_x = _max_pool_grad(memory, integers, row)
+    convolution.max_pool_grad(grad, places, grad_x)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def max_pool_grad_parallel(memory, integers, row, numbers):
-    p, small, large = row[1], row[2], row[3]
-    grad_x = matrix(memory, row[6], p, large)
-    grad_x[:] = 0
-    convolution.max_pool_grad_parallel(matrix(memory, row[4], p, small), matrix(integers, row[5], p, small), grad_x)
+    grad, places, grad_x = _max_pool_grad(memory, integers, row)
+    convolution.max_pool_grad_parallel(grad, places, grad_x)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _avg_pool(memory, integers, row):
+    """The bounds in rows and columns, x or its gradient, y or its gradient."""
+    p, rows, columns = row[1], matrix(integers, row[6], 3, row[4]), matrix(integers, row[7], 3, row[5])
+    return rows, columns, cube(memory, row[8], p, row[2], row[3]), cube(memory, row[9], p, row[4], row[5])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def avg_pool(memory, integers, row, numbers):
     """row = planes, height and width of x and of y, lists of the bounds in rows and columns, x, y."""
-    p, bounds = row[1], (matrix(integers, row[6], 3, row[4]), matrix(integers, row[7], 3, row[5]))
-    x, y = cube(memory, row[8], p, row[2], row[3]), cube(memory, row[9], p, row[4], row[5])
-    convolution.avg_pool(x, bounds[0], bounds[1], y)
+    rows, columns, x, y = _avg_pool(memory, integers, row)
+    convolution.avg_pool(x, rows, columns, y)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def avg_pool_grad(memory, integers, row, numbers):
     """The same with the gradient of x for x, and that of y for y."""
-    p, bounds = row[1], (matrix(integers, row[6], 3, row[4]), matrix(integers, row[7], 3, row[5]))
-    grad_x, grad = cube(memory, row[8], p, row[2], row[3]), cube(memory, row[9], p, row[4], row[5])
+    rows, columns, grad_x, grad = _avg_pool(memory, integers, row)
     grad_x[:] = 0
-    convolution.avg_pool_grad(grad, bounds[0], bounds[1], grad_x)
+    convolution.avg_pool_grad(grad, rows, columns, grad_x)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -778,11 +804,13 @@ def replay(code, numbers, memory, integers):
 def gather(rows, floats, whole, inputs, memory, integers):
     """Put the samples of a batch where its program expects them. rows: of the samples; -1 ends them.
 
-    floats (N, F), whole (N, W): what each sample gives; inputs: for each input whether its numbers are whole ones, its
-    first column, how many columns there are, and its place.
+    floats (N, F), whole (N, W): what each row gives, be it a sample or a whole batch.
+    inputs: for each input whether its numbers are whole ones, how many numbers of a batch come before it, how many it
+    has, and its place; each row gives its share of them.
     """
+    given = (rows >= 0).sum()
     for k in range(len(inputs)):
-        first, count, place = inputs[k, 1], inputs[k, 2], inputs[k, 3]
+        first, count, place = inputs[k, 1] // given, inputs[k, 2] // given, inputs[k, 3]
         for row in rows:
             if row < 0:
                 break
