@@ -5,6 +5,8 @@ one number. A loop over two rows the compiler would leave half as it is, for it 
 written is not also one that is read. Here it is told: all is read before anything is written, and what is read stays in
 the processor's vector registers until it is stored.
 
+`tile`: the heart of a product of matrices, whose sums stay in the vector registers until they are complete.
+
 `pointer`: for arrays that are part of a memory, without the time that a slice takes.
 
 `call`: a compiled function by its address. What a kernel calls by name Numba compiles into that kernel, once more for
@@ -16,13 +18,18 @@ operation and take seconds, so they are compiled once, and kernels get their add
 
 import operator
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, models, overload, register_model
+from numba.np.linalg import ensure_blas
 
 #: Enough for two or four instructions at once, and few enough for the rows of a small network to stay in the cache.
 LANES = 16
+#: The bytes of a row of a tile, a line of the cache; and how many rows there are: as many sums as the registers hold.
+LINE = 64
+ROWS = 12 if binding.get_host_cpu_features().get("avx512f") else 6
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Rows of lanes.
@@ -91,11 +98,16 @@ def _spread(context, builder, value, kind, dtype):
     """Lanes as they are; a number in every lane."""
     if isinstance(kind, Lanes):
         return value
-    number = context.cast(builder, value, kind, dtype)
-    empty = ir.Constant(context.get_value_type(Lanes(dtype)), ir.Undefined)
+    return _everywhere(builder, context.cast(builder, value, kind, dtype), context.get_value_type(Lanes(dtype)))
+
+
+def _everywhere(builder, number, vector):
+    """A vector of this type that holds the number in every place."""
+    empty = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(empty, number, ir.Constant(ir.IntType(32), 0))
-    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(first, empty, everywhere)
+    return builder.shuffle_vector(
+        first, empty, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    )
 
 
 def _dtype(*kinds):
@@ -164,12 +176,167 @@ def _neg(a):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
+# Tiles of products.
+
+
+@intrinsic
+def tile(typingctx, a, row, panel, y, step, count):
+    """y[r * step + j] = sum over k of a[row + r, k] * panel[k, j], for ROWS rows r and a line of numbers j.
+
+    a (M, K); panel: a pointer to (K, LINE bytes); y: a pointer to `count` rows. The products are added one after the
+    other, k = 0 first. Where a or y has fewer than ROWS rows, its last one takes the place of those that are missing.
+    """
+    width, vector = a.dtype.bitwidth // 8, _line(a.dtype)
+
+    def generate(context, builder, signature, arguments):
+        matrix = context.make_array(signature.args[0])(context, builder, arguments[0])
+        (rows, depth), strides = (cgutils.unpack_tuple(builder, pair) for pair in (matrix.shape, matrix.strides))
+        start, number = builder.bitcast(matrix.data, cgutils.voidptr_t), vector.element.as_pointer()
+        multiply_add = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{vector.count}f{width * 8}"
+        )
+        left = [builder.gep(start, [builder.mul(place, strides[0])]) for place in _places(builder, arguments[1], rows)]
+        sums = [cgutils.alloca_once(builder, vector) for _ in range(ROWS)]
+        for place in sums:
+            builder.store(ir.Constant(vector, [0.0] * vector.count), place)
+        right = builder.bitcast(arguments[2], vector.as_pointer())
+        with cgutils.for_range(builder, depth) as loop:
+            line = builder.load(builder.gep(right, [loop.index]), align=width)
+            for begin, place in zip(left, sums, strict=True):
+                there = builder.gep(begin, [builder.mul(loop.index, strides[1])])
+                factor = _everywhere(builder, builder.load(builder.bitcast(there, number)), vector)
+                builder.store(builder.call(multiply_add, [factor, line, builder.load(place)]), place)
+        for row, place in zip(_places(builder, ir.Constant(rows.type, 0), arguments[5]), sums, strict=True):
+            there = builder.gep(arguments[3], [builder.mul(row, arguments[4])])
+            builder.store(builder.load(place), builder.bitcast(there, vector.as_pointer()), align=width)
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp, panel, y, types.intp, types.intp), generate
+
+
+def _places(builder, first, count):
+    """The numbers of ROWS rows from the first one on, of which there are `count`; the last in the place of others."""
+    last = builder.sub(count, ir.Constant(count.type, 1))
+    numbers = [builder.add(first, ir.Constant(count.type, r)) for r in range(ROWS)]
+    return [builder.select(builder.icmp_signed("<", number, last), number, last) for number in numbers]
+
+
+@intrinsic
+def move(typingctx, source, target):
+    """Copy a line of numbers from one pointer to another."""
+    size, vector = source.dtype.bitwidth // 8, _line(source.dtype)
+
+    def generate(context, builder, signature, arguments):
+        source, target = (builder.bitcast(place, vector.as_pointer()) for place in arguments)
+        builder.store(builder.load(source, align=size), target, align=size)
+        return context.get_dummy_value()
+
+    return types.void(source, target), generate
+
+
+@intrinsic
+def turn(typingctx, source, step, target, other):
+    """Transpose a block: as many lines of numbers as a line has numbers, `step` apart, become lines `other` apart.
+
+    A number's row and column change places digit by digit, as binary numbers: the first time, of two rows beside each
+    other, each takes every second number of the other one.
+    """
+    size, vector = source.dtype.bitwidth // 8, _line(source.dtype)
+    lines = range(vector.count)
+
+    def generate(context, builder, signature, arguments):
+        source, step, target, other = arguments
+
+        def place(start, step, line):
+            there = builder.gep(start, [builder.mul(step, ir.Constant(step.type, line))])
+            return builder.bitcast(there, vector.as_pointer())
+
+        rows = [builder.load(place(source, step, line), align=size) for line in lines]
+        for digit in (1 << power for power in range(vector.count.bit_length() - 1)):
+            kept = [column ^ (digit if column & digit else 0) for column in lines]
+            first = [vector.count * bool(column & digit) + near for column, near in zip(lines, kept, strict=True)]
+            second = [number + digit for number in first]
+            for row in (line for line in lines if not line & digit):
+                pair = rows[row], rows[row | digit]
+                rows[row], rows[row | digit] = (
+                    builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), chosen))
+                    for chosen in (first, second)
+                )
+        for line, row in zip(lines, rows, strict=True):
+            builder.store(row, place(target, other, line), align=size)
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, target, types.intp), generate
+
+
+def _line(dtype):
+    """A line of the cache as a vector of numbers."""
+    number = ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType()
+    return ir.VectorType(number, LINE * 8 // dtype.bitwidth)
+
+
+@intrinsic
+def stay_apart(typingctx):
+    """Keep the function that says this out of those that call it: compiled once for each of them, not for each call."""
+
+    def generate(context, builder, signature, arguments):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def blas_product(typingctx, turn_a, turn_b, rows, columns, depth, a, step_a, b, step_b, y, step_y):
+    """y = a @ b by the BLAS that SciPy brings, as `numpy.dot` calls it within kernels, for matrices within matrices.
+
+    a (rows, depth), b (depth, columns), y (rows, columns): pointers. The rows of y are contiguous and begin step_y
+    numbers apart; so are the rows of a, or its columns where turn_a is not 0; and those of b.
+    """
+    ensure_blas()
+    number = a.dtype
+
+    def generate(context, builder, signature, arguments):
+        turn_a, turn_b, rows, columns, depth, a, step_a, b, step_b, y, step_y = arguments
+        letter = ir.IntType(8)
+        one, zero = (
+            builder.bitcast(cgutils.alloca_once_value(builder, context.get_constant(number, factor)), cgutils.voidptr_t)
+            for factor in (1.0, 0.0)
+        )
+        a, b, y = (builder.bitcast(place, cgutils.voidptr_t) for place in (a, b, y))
+        turned = [
+            builder.select(cgutils.is_true(builder, turn), ir.Constant(letter, ord("t")), ir.Constant(letter, ord("n")))
+            for turn in (turn_b, turn_a)
+        ]
+        kind = ir.Constant(letter, ord("s" if number.bitwidth == 32 else "d"))
+        # BLAS counts along columns, in whose eyes all are transposed: y^T = b^T @ a^T.
+        given = kind, *turned, columns, rows, depth, one, b, step_b, a, step_a, zero, y, step_y
+        function = ir.FunctionType(ir.IntType(32), [value.type for value in given])
+        builder.call(cgutils.get_or_insert_function(builder.module, function, "numba_xxgemm"), given)
+        return context.get_dummy_value()
+
+    numbers = (types.intp,) * 5
+    return types.void(*numbers, a, types.intp, b, types.intp, y, types.intp), generate
+
+
+@intrinsic
+def loose(typingctx, array):
+    """The array, of which the compiler is not told in which order its numbers lie: one function for all orders."""
+    kind = types.Array(array.dtype, array.ndim, "A")
+
+    def generate(context, builder, signature, arguments):
+        return impl_ret_borrowed(context, builder, kind, arguments[0])
+
+    return kind(array), generate
+
+
+# ----------------------------------------------------------------------------------------------------------------------
 # Addresses.
 
 
 @intrinsic
 def pointer(typingctx, array, place):
-    """Where an element of a one-dimensional array lies, for `numba.carray`."""
+    """Where the number lies that is so many numbers behind the first one of an array, for `numba.carray`."""
 
     def generate(context, builder, signature, arguments):
         return builder.gep(context.make_array(signature.args[0])(context, builder, arguments[0]).data, [arguments[1]])

@@ -19,8 +19,8 @@ from numba import types
 from numba.np.numpy_support import from_dtype
 
 from fast import threads
+from fast.addresses import address, product
 from fast.elementwise import differences
-from fast.interpreters import address
 from fast.kernels import steps as kernels
 from fast.tensors import Tensor, latest_first
 
@@ -202,6 +202,14 @@ class Recorder:
         if work > threads.PRODUCT and not threads.alone():
             name, arguments = f"{name}_parallel", (*arguments, numba.get_num_threads())
         self.emit(name, *arguments, **{"flops": 2 * work, **about})
+
+    def emit_multiplying(self, name: str, *arguments: Place | int | None, work: int, **about: Any) -> None:
+        """`emit` for kernels that are handed what multiplies matrices, and in how many blocks it shall cut its work."""
+        parallel = work > threads.PRODUCT and not threads.alone()
+        how = product(self.dtype, parallel), numba.get_num_threads() if parallel else 1
+        self.emit(name, *arguments, *how, **about)
+        if parallel:
+            self.instructions[-1] = self.instructions[-1]._replace(kernel=f"{name}_parallel")
 
     def emit_loop(self, name: str, *arguments: Place | int | None, work: int, threshold: int, **about: Any) -> None:
         """`emit` for kernels that have a parallel version, which takes over from `threshold` of `work` on."""

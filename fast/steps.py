@@ -14,9 +14,9 @@ import numpy as np
 from numba import types
 
 from fast import optimizers, threads
+from fast.addresses import address
 from fast.arrays import aligned
 from fast.functional.updates import LARGE
-from fast.interpreters import address
 from fast.kernels import steps as kernels
 from fast.recording import Place, Programs, Recorder, differences_between, rounded
 from fast.tensors import Tensor, mark_written

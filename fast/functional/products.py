@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fast import elementwise, threads
+from fast.addresses import product
 from fast.arrays import rows
 from fast.kernels import products as kernels
 from fast.tensors import Gradients, Rule, Tensor, one_dtype, record
@@ -120,13 +122,14 @@ def _lower_linear(recorder: Any, node: Any) -> Any:
     x, weight, bias = (*node.parents, None)[:3]
     sizes, work = (node.data.size // len(weight.data), *weight.shape[::-1]), node.data.size * x.shape[-1]
     place, factors, y = recorder.value(x), recorder.value(weight), recorder.new(node.data.size)
-    recorder.emit_product("linear", *sizes, place, factors, recorder.value(bias), y, work=work, shape=node.shape)
+    arguments = *sizes, place, factors, recorder.value(bias), y
+    recorder.emit_multiplying("linear", *arguments, work=work, flops=2 * work, shape=node.shape)
 
     def backward(grad: Any) -> Any:
         targets = [None if parent is None else recorder.gradient(parent) for parent in (x, weight, bias)]
         flops = 2 * work * sum(target is not None for target in targets[:2])
         arguments = *sizes, grad, place, factors, *targets
-        recorder.emit_product("linear_grad", *arguments, work=work, flops=flops, shape=weight.shape)
+        recorder.emit_multiplying("linear_grad", *arguments, work=work, flops=flops, shape=weight.shape)
         return targets[: len(node.parents)]
 
     return y, backward
@@ -164,7 +167,18 @@ def _product_grad(
     return grad_x, grad_weight, grad_bias
 
 
-_LINEAR_KERNELS = kernels.linear, kernels.linear_parallel
-_GRAD_KERNELS = kernels.linear_grad, kernels.linear_grad_parallel
+def _multiplying(kernel: Callable[..., None]) -> threads.Kernels:
+    """A kernel that multiplies matrices, on one core and on all of them."""
+
+    def serial(*arrays: np.ndarray) -> None:
+        kernel(product(arrays[0].dtype, False), 1, *arrays)
+
+    def parallel(blocks: int, *arrays: np.ndarray) -> None:
+        kernel(product(arrays[0].dtype, True), blocks, *arrays)
+
+    return serial, parallel
+
+
+_LINEAR_KERNELS, _GRAD_KERNELS = _multiplying(kernels.linear), _multiplying(kernels.linear_grad)
 #: What tells a kernel that an array is not there, or not wanted.
 _NOTHING: dict[str, np.ndarray] = {"f": np.empty(0, np.float32), "d": np.empty(0, np.float64)}

@@ -1,102 +1,286 @@
-"""Products of matrices, and the dense layer. The products are BLAS's, whose kernels fit every processor.
+"""Products of matrices, and the dense layer.
 
-The parallel kernels cut the work into `blocks`, one for each thread, and expect BLAS to use one thread itself.
-(They are told how many: a kernel that asks Numba for the number of threads is not kept on disk.)
+`multiply` is our own, for products of which one side is short, as those of a batch are: BLAS first packs both matrices
+into an order of its own, which takes as long as it does for a large product, and a training step changes the weights
+before they are used again. `multiply` packs one of the two. Large products are BLAS's, whose kernels fit every
+processor.
+
+Inside, matrices are `loose`: their rows or their columns are contiguous, and one function does for both. Numbers are
+moved by the line of the cache, of which a vector register holds a half or all.
+
+The dense layer is handed the address of `multiply`, or of `multiply_parallel`: what a kernel calls by name is compiled
+once more with it. The latter cuts its work into `blocks`, one for each thread, and expects BLAS to use one thread. (It
+is told how many: a kernel that asks Numba for the number of threads is not kept on disk.)
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import carray, njit, prange
+
+from fast.intrinsics import LINE, ROWS, blas_product, call, loose, move, pointer, stay_apart, tile, turn
+
+# Numba does not see that a function of another file has changed. These lines do change with it (`make generate`).
+INTRINSICS = "ef3ab48d59e16df4"
+
+#: `multiply` uses tiles where the shorter side of the result has at least, and fewer than so many elements.
+SHORT, LONG = 4, 512
+#: Bytes of panels that are used together: half of what the second cache of most processors holds.
+TOGETHER = 1 << 18
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def linear(x, weight, bias, y):
-    """y[n, o] = bias[o] + sum over i of x[n, i] * weight[o, i]; a bias of length 0 is none.
+def suits(rows, columns):
+    """Whether our own tiles are faster than BLAS for a result of this shape."""
+    return SHORT <= min(rows, columns) < LONG
 
-    x (N, in), weight (out, in), bias (out,), y (N, out).
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def line_of(x):
+    """How many numbers fill a line of the cache."""
+    return LINE // x.itemsize
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def transpose(x, y):
+    """y = x.T; x (M, N) and y (N, M), `loose`, whose rows are contiguous."""
+    stay_apart()
+    rows, columns, line = x.shape[0], x.shape[1], line_of(x)
+    step, other = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize
+    for i in range(0, rows - line + 1, line):
+        for j in range(0, columns - line + 1, line):
+            turn(pointer(x, i * step + j), step, pointer(y, j * other + i), other)
+    down, right = rows - rows % line, columns - columns % line
+    for i in range(rows):
+        for j in range(right if i < down else 0, columns):
+            y[j, i] = x[i, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def pack(b, panels, start):
+    """Panels (P, K, line): panels[p, k, j] = b[k, (start + p) * line + j], and 0 beyond the last column. b (K, N)."""
+    stay_apart()
+    count, depth, line = panels.shape
+    step = b.strides[0] // b.itemsize
+    full = min(count, b.shape[1] // line - start)
+    if b.strides[1] == b.itemsize:
+        for above in range(0, full, 4):  # beside each other in a row of b, of which the next may be on another page
+            for k in range(depth):
+                for p in range(above, min(above + 4, full)):
+                    move(pointer(b, k * step + (start + p) * line), pointer(panels, (p * depth + k) * line))
+    else:
+        for p in range(full):
+            first = (start + p) * line
+            transpose(loose(b.T[first : first + line]), loose(panels[p]))
+    for p in range(full, count):
+        first = (start + p) * line
+        panels[p] = 0
+        for k in range(depth):
+            for j in range(b.shape[1] - first):
+                panels[p, k, j] = b[k, first + j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _turned(a, row, columns):
+    """columns (K, lines): the first ROWS of them are rows of a, from `row` on; where a ends, its last one.
+
+    The columns of a (M, K) are contiguous.
     """
-    np.dot(x, weight.T, y)
-    if bias.size:
-        for n in range(y.shape[0]):
-            for o in range(y.shape[1]):
-                y[n, o] += bias[o]
+    (depth, width), line, step = columns.shape, line_of(a), a.strides[1] // a.itemsize
+    if row + width <= a.shape[0]:
+        for k in range(depth):
+            for first in range(0, width, line):
+                move(pointer(a, k * step + row + first), pointer(columns, k * width + first))
+    else:
+        for k in range(depth):
+            for r in range(ROWS):
+                columns[k, r] = a[min(row + r, a.shape[0] - 1), k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def multiply_packed(a, panels, y):
+    """y = a @ b, by tiles. a (M, K), panels (P, K, line): b as `pack` leaves it; y (M, N), whose rows are contiguous.
+
+    Each number of y is the sum of its products in their order, however the work is cut: the same on any number of
+    threads. Panels are taken a few at a time, so that they are still in the cache for the next rows of a.
+    """
+    stay_apart()
+    (rows, columns), (count, depth, line) = y.shape, panels.shape
+    step, beside = y.strides[0] // y.itemsize, a.strides[1] != a.itemsize
+    room = np.empty((ROWS, line), y.dtype)
+    turned = np.empty((depth if beside else 0, (ROWS + line - 1) // line * line), y.dtype)
+    together = max(1, TOGETHER // (depth * LINE))
+    for start in range(0, count, together):
+        for row in range(0, rows, ROWS):
+            if beside:
+                _turned(a, row, turned)
+            left, first, here = loose(turned.T) if beside else a, 0 if beside else row, min(ROWS, rows - row)
+            for p in range(start, min(start + together, count)):
+                panel, column = pointer(panels, p * depth * line), p * line
+                if column + line <= columns:
+                    tile(left, first, panel, pointer(y, row * step + column), step, here)
+                    continue
+                tile(left, first, panel, pointer(room, 0), line, here)
+                for r in range(here):
+                    for j in range(columns - column):
+                        y[row + r, column + j] = room[r, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _panels(b):
+    """Room for the panels of b."""
+    line = line_of(b)
+    return np.empty(((b.shape[1] + line - 1) // line, b.shape[0], line), b.dtype)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _lines(x):
+    """Whether not the rows but the columns of a matrix are contiguous, and how far apart they begin."""
+    turned = x.strides[1] != x.itemsize
+    return turned, max(x.strides[1 if turned else 0] // x.itemsize, x.shape[0 if turned else 1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _dot(a, b):
+    """The sum of a * b; `reassoc` lets the compiler add up several partial sums beside each other."""
+    total = a.dtype.type(0)
+    for k in range(a.size):
+        total += a[k] * b[k]
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _times_vector(a, b, y):
+    """y = a @ b; a (M, K), b (K,), y (M,)."""
+    turned, step = _lines(a)
+    if turned:
+        y[:] = 0
+        for k in range(b.size):
+            column = carray(pointer(a, k * step), y.size)
+            for i in range(y.size):
+                y[i] += column[i] * b[k]
+    else:
+        for i in range(y.size):
+            y[i] = _dot(carray(pointer(a, i * step), b.size), b)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def multiply_otherwise(a, b, y):
+    """y = a @ b for vectors, and by BLAS; a (M, K), b (K, N), y (M, N), whose rows are contiguous."""
+    stay_apart()
+    (turn_a, step_a), (turn_b, step_b), (_, step) = _lines(a), _lines(b), _lines(y)
+    (rows, columns), depth, number = y.shape, len(b), y.itemsize
+    left, right, result = pointer(a, 0), pointer(b, 0), pointer(y, 0)
+    if columns == 1 and b.strides[0] == number and y.strides[0] == number:
+        _times_vector(a, carray(right, depth), carray(result, rows))
+    elif rows == 1 and a.strides[1] == number:
+        _times_vector(loose(b.T), carray(left, depth), carray(result, columns))
+    else:
+        blas_product(turn_a, turn_b, rows, columns, depth, left, step_a, right, step_b, result, step)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def multiply(blocks, a, b, y):
+    """y = a @ b; a (M, K), b (K, N), y (M, N), whose rows are contiguous. blocks: 1."""
+    stay_apart()
+    if suits(y.shape[0], y.shape[1]):
+        panels = _panels(b)
+        pack(b, panels, 0)
+        multiply_packed(a, panels, y)
+    else:
+        multiply_otherwise(a, b, y)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def linear_parallel(blocks, x, weight, bias, y):
-    """`linear`, each thread with its block of the longer side of y.
-
-    BLAS packs both of its arguments before it multiplies. With few rows the weight is most of that work, so it is the
-    weight that is shared out: a tenth of a training step of 784-256-128-10 with a batch of 64. (A loop over the product
-    alone does not show it, for there the weight has been in the cache of both cores since the last time.)
-    """
-    rows, outputs = y.shape
+def multiply_parallel(blocks, a, b, y):
+    """`multiply`, each thread with its share of the panels and then of the rows of a, or of y."""
+    rows, columns = y.shape
+    own = suits(rows, columns)
+    panels, tiles = _panels(b[:, : columns if own else 0]), (rows + ROWS - 1) // ROWS
+    for block in prange(blocks if own else 0):
+        start, stop = len(panels) * block // blocks, len(panels) * (block + 1) // blocks
+        pack(b, panels[start:stop], start)
     for block in prange(blocks):
-        if rows >= outputs:
+        if own:
+            start, stop = tiles * block // blocks * ROWS, tiles * (block + 1) // blocks * ROWS
+            multiply_packed(a[start:stop], panels, y[start:stop])
+        elif rows >= columns:  # the longer side is cut
             start, stop = rows * block // blocks, rows * (block + 1) // blocks
-            linear(x[start:stop], weight, bias, y[start:stop])
+            multiply_otherwise(a[start:stop], b, y[start:stop])
         else:
-            start, stop = outputs * block // blocks, outputs * (block + 1) // blocks
-            part = np.dot(x, weight[start:stop].T)
-            for n in range(rows):
-                for o in range(start, stop):
-                    y[n, o] = part[n, o - start] + bias[o] if bias.size else part[n, o - start]
+            start, stop = columns * block // blocks, columns * (block + 1) // blocks
+            multiply_otherwise(a, b[:, start:stop], y[:, start:stop])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def linear_grad(grad, x, weight, grad_x, grad_weight, grad_bias):
-    """What `linear` passes back, each where its array is not empty.
+def _swapped(x, weight):
+    """Whether there is less to do when x is packed, and the result transposed, than when the weight is packed."""
+    (rows, inputs), outputs = x.shape, weight.shape[0]
+    return suits(rows, outputs) and rows * (inputs + outputs) < outputs * inputs
 
-    grad_x = grad @ weight, grad_weight = grad.T @ x, grad_bias = grad summed over n. grad (N, out). The sums for the
-    bias are kept in float64: in float32 they would lose digits with every million of rows.
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _finish(other, bias, y):
+    """y = other.T, where there is one; y[n, o] += bias[o], where there is a bias."""
+    if other.size:
+        transpose(loose(other), loose(y))
+    for n in range(y.shape[0] if bias.size else 0):
+        for o in range(y.shape[1]):
+            y[n, o] += bias[o]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def linear(product, blocks, x, weight, bias, y):
+    """y[n, o] = bias[o] + sum over i of x[n, i] * weight[o, i]; a bias of length 0 is none.
+
+    x (N, in), weight (out, in), bias (out,), y (N, out); product: the address of `multiply` or its like.
     """
-    if grad_x.size:
-        np.dot(grad, weight, grad_x)
-    if grad_weight.size:
-        np.dot(grad.T, x, grad_weight)
+    swapped = _swapped(x, weight)
+    other = np.empty((weight.shape[0] if swapped else 0, x.shape[0]), y.dtype)
+    if swapped:
+        call(product, (blocks, loose(weight), loose(x.T), loose(other)))
+    else:
+        call(product, (blocks, loose(x), loose(weight.T), loose(y)))
+    _finish(other, bias, y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bias_grad(grad, grad_bias):
+    """grad summed over n, in float64: in float32 sums would lose digits with every million of rows."""
     if grad_bias.size:
         totals = np.zeros(grad_bias.size)
         for n in range(grad.shape[0]):
             for o in range(grad.shape[1]):
                 totals[o] += grad[n, o]
-        grad_bias[:] = totals
+        for o in range(grad_bias.size):
+            grad_bias[o] = totals[o]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def linear_grad_parallel(blocks, grad, x, weight, grad_x, grad_weight, grad_bias):
-    """`linear_grad`, each thread with its block of rows for x and its block of outputs for weight and bias."""
-    rows, outputs = grad.shape
-    for block in prange(blocks):
-        start, stop = rows * block // blocks, rows * (block + 1) // blocks
-        if grad_x.size:
-            np.dot(grad[start:stop], weight, grad_x[start:stop])
-        if grad_weight.size or grad_bias.size:
-            start, stop = outputs * block // blocks, outputs * (block + 1) // blocks
-            transposed = np.ascontiguousarray(grad[:, start:stop].T)
-            if grad_weight.size:
-                np.dot(transposed, x, grad_weight[start:stop])
-            if grad_bias.size:
-                for o in range(start, stop):
-                    total = 0.0
-                    for n in range(rows):
-                        total += transposed[o - start, n]
-                    grad_bias[o] = total
+@njit(cache=True, nogil=True, error_model="numpy")
+def linear_grad(product, blocks, grad, x, weight, grad_x, grad_weight, grad_bias):
+    """What `linear` passes back, each where its array is not empty.
+
+    grad_x = grad @ weight, grad_weight = grad.T @ x, grad_bias = grad summed over n. grad (N, out).
+    """
+    if grad_x.size:
+        call(product, (blocks, loose(grad), loose(weight), loose(grad_x)))
+    if grad_weight.size:
+        call(product, (blocks, loose(grad.T), loose(x), loose(grad_weight)))
+    _bias_grad(grad, grad_bias)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def stacked(a, b, y):
     """y[s] = a[s] @ b[s] for each matrix s of the stacks; a (S, N, K), b (S, K, M), y (S, N, M)."""
     for s in range(y.shape[0]):
-        np.dot(a[s], b[s], y[s])
+        multiply(1, loose(a[s]), loose(b[s]), loose(y[s]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def stacked_parallel(blocks, a, b, y):
-    """`stacked`, each thread with its share of the matrices, or of the rows of the only one."""
-    only = y.shape[0] == 1
-    count = y.shape[1] if only else y.shape[0]
-    for block in prange(blocks):
-        start, stop = count * block // blocks, count * (block + 1) // blocks
-        if only:
-            np.dot(a[0][start:stop], b[0], y[0][start:stop])
-        else:
+    """`stacked`, each thread with its share of the matrices, or of the only one."""
+    count = y.shape[0]
+    if count == 1:
+        multiply_parallel(blocks, loose(a[0]), loose(b[0]), loose(y[0]))
+    else:
+        for block in prange(blocks):
+            start, stop = count * block // blocks, count * (block + 1) // blocks
             stacked(a[start:stop], b[start:stop], y[start:stop])

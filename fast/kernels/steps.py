@@ -36,14 +36,14 @@ from micro.functional.convolution import Windows
 ATTENTION = "cf68f1e392c6687e"
 CONVOLUTION = "c5de51990ac616b6"
 EMBEDDING = "fdf1bcb54dc626a8"
-INTRINSICS = "e79f5c6a3a0abc10"
+INTRINSICS = "ef3ab48d59e16df4"
 LOSSES = "b8aaf548186a0917"
 NORMALIZATION = "c87a94af45a83879"
-PRODUCTS = "b9a94e8ce11be1e7"
+PRODUCTS = "be8030f2f0a2583d"
 RANDOMNESS = "98510520541a539a"
 RECURRENT = "9bbcfab3eabdb887"
 REDUCTIONS = "57b5d97207b037ec"
-TAPE = "11f057e8e25ab646"
+TAPE = "1f4ae706bd15bd2b"
 UPDATES = "be59ffe810a77c70"
 
 #: The places of `integers` before those of the program: whether an instruction has met numbers that it does not take.
@@ -129,13 +129,17 @@ def spread(memory, integers, row, numbers):
 @njit(cache=True, nogil=True, error_model="numpy")
 def floats(memory, integers, row, numbers):
     """y = x, which are whole numbers; row = size, x (in `integers`), y."""
-    vector(memory, row[3], row[1])[:] = vector(integers, row[2], row[1])
+    x, y = vector(integers, row[2], row[1]), vector(memory, row[3], row[1])
+    for i in range(x.size):  # an assignment of a whole array takes Numba seconds to compile
+        y[i] = x[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def copy(memory, integers, row, numbers):
     """y = x; row = size, x, y."""
-    vector(memory, row[3], row[1])[:] = vector(memory, row[2], row[1])
+    x, y = vector(memory, row[2], row[1]), vector(memory, row[3], row[1])
+    for i in range(x.size):
+        y[i] = x[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -155,49 +159,23 @@ def scale(memory, integers, row, numbers):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# The dense layer: row = rows, inputs, outputs, and the places of the arguments of the kernel of the same name; behind
-# them, in how many blocks it is cut.
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _linear(memory, row):
-    """x, weight, bias, y."""
-    n, i, o = row[1], row[2], row[3]
-    x, weight = matrix(memory, row[4], n, i), matrix(memory, row[5], o, i)
-    return x, weight, vector(memory, row[6], o), matrix(memory, row[7], n, o)
+# The dense layer: row = rows, inputs, outputs, the places of the arguments of the kernel of the same name; behind them,
+# the address of what multiplies matrices, and in how many blocks it cuts its work.
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def linear(memory, integers, row, numbers):
-    x, weight, bias, y = _linear(memory, row)
-    products.linear(x, weight, bias, y)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def linear_parallel(memory, integers, row, numbers):
-    x, weight, bias, y = _linear(memory, row)
-    products.linear_parallel(row[8], x, weight, bias, y)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _linear_grad(memory, row):
-    """The gradient, x, weight, and the places for the gradients of x, weight and bias."""
     n, i, o = row[1], row[2], row[3]
-    given = matrix(memory, row[4], n, o), matrix(memory, row[5], n, i), matrix(memory, row[6], o, i)
-    wanted = matrix(memory, row[7], n, i), matrix(memory, row[8], o, i), vector(memory, row[9], o)
-    return given[0], given[1], given[2], wanted[0], wanted[1], wanted[2]
+    x, weight = matrix(memory, row[4], n, i), matrix(memory, row[5], o, i)
+    products.linear(row[8], row[9], x, weight, vector(memory, row[6], o), matrix(memory, row[7], n, o))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def linear_grad(memory, integers, row, numbers):
-    grad, x, weight, grad_x, grad_weight, grad_bias = _linear_grad(memory, row)
-    products.linear_grad(grad, x, weight, grad_x, grad_weight, grad_bias)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def linear_grad_parallel(memory, integers, row, numbers):
-    grad, x, weight, grad_x, grad_weight, grad_bias = _linear_grad(memory, row)
-    products.linear_grad_parallel(row[10], grad, x, weight, grad_x, grad_weight, grad_bias)
+    n, i, o = row[1], row[2], row[3]
+    grad, x, weight = matrix(memory, row[4], n, o), matrix(memory, row[5], n, i), matrix(memory, row[6], o, i)
+    grad_x, grad_weight = matrix(memory, row[7], n, i), matrix(memory, row[8], o, i)
+    products.linear_grad(row[10], row[11], grad, x, weight, grad_x, grad_weight, vector(memory, row[9], o))
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -638,7 +616,8 @@ def batch_norm_grad(memory, integers, row, numbers):
     normalization.batch_norm_grad(grad, x, weight, True, room[0], factor, grad_x, found[0], found[1])
     for k in range(2):
         if row[9 + k] >= 0:
-            vector(memory, row[9 + k], c)[:] = found[k]
+            for i in range(c):
+                memory[row[9 + k] + i] = found[k][i]
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
-"""The interpreters of a tape, by their addresses, which kernels are handed (see `call` in `fast/intrinsics.py`)."""
+"""Functions by their addresses, which kernels are handed (see `call` in `fast/intrinsics.py`): the interpreters of a
+tape, and the product of two matrices.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import numpy as np
 from numba import types
 from numba.np.numpy_support import from_dtype
 
-from fast.kernels import tape_lanes, tape_one
+from fast.kernels import products, tape_lanes, tape_one
 
 _INTEGERS = types.uint32[:, ::1]
 
@@ -33,6 +35,13 @@ def interpreters(dtype: str) -> Interpreters:
         last = types.uint32[::1], types.int64, rows, rows
         addresses.append(address(module.backward, _INTEGERS, _INTEGERS, *last))
     return Interpreters(*addresses)
+
+
+@cache
+def product(dtype: str, parallel: bool) -> int:
+    """That of `multiply`, or of `multiply_parallel`, for matrices of a type, "float64" or "float32"."""
+    matrix = types.Array(from_dtype(np.dtype(dtype)), 2, "A")
+    return address(products.multiply_parallel if parallel else products.multiply, types.int64, matrix, matrix, matrix)
 
 
 def address(function: Any, *arguments: Any) -> int:
