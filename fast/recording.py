@@ -246,6 +246,19 @@ class Recorder:
         self.emit("total", *parts, place, new, flops=place.size, shape=(*shape[:first], *shape[last:]), numbers=[count])
         return new
 
+    def picked(self, place: Place, numbers: np.ndarray, target: Place | None = None) -> Place:
+        """The elements of a place with these numbers, in their order; the place itself, if it holds just those.
+
+        target: where they shall be, wherever they are now; a new place unless given.
+        """
+        chosen = numbers.ravel()
+        if target is None and chosen.size == place.size and (chosen == np.arange(chosen.size)).all():
+            return place
+        new = self.new(chosen.size) if target is None else target
+        table = self.whole(chosen.tolist())
+        self.emit("select", chosen.size, table, place, new, shape=numbers.shape, numbers=[0])
+        return new
+
     def rearranged(self, x: Tensor, shape: tuple[int, ...], places: np.ndarray, filling: float = 0.0) -> tuple:
         """The elements of x at these places, in another shape, -1 for `filling`; returned as a rule's `lower` does."""
         table, size, y = self.whole(places.ravel().tolist()), places.size, self.new(places.size)

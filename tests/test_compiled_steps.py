@@ -29,6 +29,11 @@ def reshaped(*shape):
     return Reshaped()
 
 
+def shaped(x):
+    """(N, 8) as (N, 2, 4)."""
+    return x.reshape(-1, 2, 4)
+
+
 class Function(nn.Module):
     """Layers around a function, (N, 6) to (N, 3)."""
 
@@ -100,6 +105,35 @@ MODELS = {
     "padding": lambda dtype: Function(lambda x: x.pad((1, 2), 0.5), 11, dtype),
     "products": lambda dtype: Function(lambda x: (x.reshape(-1, 2, 4) @ x.reshape(-1, 4, 2)).reshape(-1, 4), 4, dtype),
     "log softmax": lambda dtype: Function(lambda x: x.log_softmax(-1), dtype=dtype),
+    "softmax of columns": lambda dtype: Function(
+        lambda x: x.softmax(0) + shaped(x).log_softmax(1).flatten(1), dtype=dtype
+    ),
+    "logsumexp": lambda dtype: Function(lambda x: x - x.logsumexp(1, keepdim=True) + x.logsumexp(0), dtype=dtype),
+    "logsumexp of all": lambda dtype: Function(
+        lambda x: x - shaped(x).logsumexp((0, 2)).sum() + x.logsumexp(), dtype=dtype
+    ),
+    "cumsum": lambda dtype: Function(lambda x: x.cumsum(1) + x.cumsum(0) + shaped(x).cumsum(1).flatten(1), dtype=dtype),
+    "prod": lambda dtype: Function(lambda x: x * x.prod(1, keepdim=True) + shaped(x).prod((0, 2)).sum(), dtype=dtype),
+    "prod with zeros": lambda dtype: Function(lambda x: x + x.relu().prod(0) + x.prod(), dtype=dtype),
+    "max": lambda dtype: Function(
+        lambda x: x - x.max(1, keepdim=True).values + shaped(x).max(1).values.sum(1, True), dtype=dtype
+    ),
+    "max with ties": lambda dtype: Function(lambda x: x + x.relu().min(0).values * x.relu().max(0)[0], dtype=dtype),
+    "max of all": lambda dtype: Function(lambda x: x * x.max() - x.relu().min(), dtype=dtype),
+    "products of vectors": lambda dtype: Function(
+        lambda x: x + (x[0] @ x.T @ x).tanh() + (x[0] @ x[1]).tanh() + (x @ x[1]).tanh().unsqueeze(1), dtype=dtype
+    ),
+    "products of a stack and a matrix": lambda dtype: Function(
+        lambda x: (shaped(x) @ x[0].reshape(4, 2) + x[1].reshape(1, 2, 4) @ shaped(x).transpose(1, 2)).flatten(1),
+        4,
+        dtype,
+    ),
+    "products of stretched stacks": lambda dtype: Function(
+        lambda x: (x.reshape(-1, 1, 2, 4) @ x[:3].reshape(3, 4, 2)).flatten(1), 12, dtype
+    ),
+    "products of a stack and a vector": lambda dtype: Function(
+        lambda x: fast.cat([shaped(x) @ x[0, :4], x[1, :2] @ shaped(x)], 1), 6, dtype
+    ),
 }
 IMAGES = {
     "images": image_model,
@@ -191,6 +225,13 @@ def test_losses_of_classes():
 def test_penalties_and_weights_of_samples():
     check_equal(MODELS["dense"], grid(), penalty=lambda p: 1e-2 * nn.l2_penalty(p) + 1e-3 * nn.l1_penalty(p))
     check_equal(MODELS["dense"], grid(), sample_weight=np.linspace(0.5, 1.5, 20))
+
+
+def test_weights_of_samples_with_several_outputs():
+    x, y = grid()
+    for loss in (nn.mse_loss, nn.binary_cross_entropy_with_logits):
+        data = x, np.stack([y > 0, y > 1, y > 2], 1).astype(float)
+        check_equal(MODELS["dense"], data, loss=loss, sample_weight=np.linspace(0.5, 1.5, 20))
 
 
 def test_callbacks_between_steps_have_their_say():
@@ -461,8 +502,6 @@ def test_errors_name_what_is_wrong():
         fast.compile_step(lambda x, y: 0, model)
     with pytest.raises(ValueError, match="max_norm=0"):
         step_of(model, max_norm=0)
-    with pytest.raises(NotImplementedError, match="cumsum"):
-        step_of(Function(lambda x: x.cumsum(1)))(x, y)
     with fast.no_grad(), pytest.raises(ValueError, match="no_grad"):
         step_of(model)(x, y)
     other = nn.Linear(2, 2, engine=fast, seed=0)

@@ -217,13 +217,15 @@ def _lower_loss(recorder: Any, node: Any) -> Any:
     """A loss of numbers: the kernel of its name, and its gradient times that of the result."""
     saved, (prediction,) = node.saved, node.parents
     size, slopes, y = prediction.data.size, recorder.new(prediction.data.size), recorder.new(1)
-    if saved.weight is not None and saved.weight.data.size != size:
-        raise NotImplementedError(f"compile_step: {node.op.symbol} with a weight for each row has no compiled form yet")
+    weight = recorder.value(saved.weight)
+    if saved.weight is not None:
+        rows = saved.weight.data.size
+        weight = recorder.picked(weight, np.repeat(np.arange(rows), size // rows))
     arrays = [array for array in saved.settings if isinstance(array, np.ndarray) and array.size]
     numbers = [number for number in saved.settings if not isinstance(number, np.ndarray)]
     recorder.emit(
         node.op.symbol,
-        *(size, recorder.value(prediction), recorder.value(saved.target), slopes, recorder.value(saved.weight), y),
+        *(size, recorder.value(prediction), recorder.value(saved.target), slopes, weight, y),
         *map(recorder.constant, arrays),
         flops=size,
         shape=prediction.shape,

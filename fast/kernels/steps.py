@@ -42,7 +42,7 @@ NORMALIZATION = "c87a94af45a83879"
 PRODUCTS = "b9a94e8ce11be1e7"
 RANDOMNESS = "98510520541a539a"
 RECURRENT = "9bbcfab3eabdb887"
-REDUCTIONS = "57b5d97207b037ec"
+REDUCTIONS = "702890d0de2ace32"
 TAPE = "11f057e8e25ab646"
 UPDATES = "be59ffe810a77c70"
 
@@ -392,6 +392,88 @@ def log_softmax_grad(memory, integers, row, numbers):
     reductions.log_softmax_grad(
         matrix(memory, row[3], n, c), matrix(memory, row[4], n, c), matrix(memory, row[5], n, c)
     )
+
+
+# What is computed from each row; or, for sums that grow, along the middle dimension of (A, R, B): row = the sizes, then
+# the arguments of the kernel of the same name.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def logsumexp(memory, integers, row, numbers):
+    reductions.logsumexp(matrix(memory, row[3], row[1], row[2]), vector(memory, row[4], row[1]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def logsumexp_grad(memory, integers, row, numbers):
+    n, c = row[1], row[2]
+    grad, x, y = vector(memory, row[3], n), matrix(memory, row[4], n, c), vector(memory, row[5], n)
+    reductions.logsumexp_grad(grad, x, y, matrix(memory, row[6], n, c))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def prod(memory, integers, row, numbers):
+    reductions.prod(matrix(memory, row[3], row[1], row[2]), vector(memory, row[4], row[1]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def prod_grad(memory, integers, row, numbers):
+    n, c = row[1], row[2]
+    reductions.prod_grad(vector(memory, row[3], n), matrix(memory, row[4], n, c), matrix(memory, row[5], n, c))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cumsum(memory, integers, row, numbers):
+    a, r, b = row[1], row[2], row[3]
+    reductions.cumsum(cube(memory, row[4], a, r, b), cube(memory, row[5], a, r, b))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cumsum_grad(memory, integers, row, numbers):
+    a, r, b = row[1], row[2], row[3]
+    reductions.cumsum_grad(cube(memory, row[4], a, r, b), cube(memory, row[5], a, r, b))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The largest or smallest along the middle dimension of (A, R, B); nan goes before both.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def extreme(memory, integers, row, numbers):
+    """row = A, R, B, x, y, and in `integers` which of the R it is, the first in a tie; numbers[0] = 1, or -1."""
+    a, r, b = row[1], row[2], row[3]
+    x, y, places = cube(memory, row[4], a, r, b), matrix(memory, row[5], a, b), matrix(integers, row[6], a, b)
+    sign = y.dtype.type(numbers[0])
+    for i in range(a):
+        for k in range(b):
+            found, place = x[i, 0, k], 0
+            for j in range(1, r):
+                number = x[i, j, k]
+                if sign * number > sign * found or (number != number and found == found):
+                    found, place = number, j
+            y[i, k], places[i, k] = found, place
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def extreme_grad(memory, integers, row, numbers):
+    """grad_x = grad where the extreme stands, else 0; row = A, R, B, grad, which of the R it is, grad_x."""
+    a, r, b = row[1], row[2], row[3]
+    grad, places, grad_x = matrix(memory, row[4], a, b), matrix(integers, row[5], a, b), cube(memory, row[6], a, r, b)
+    grad_x[:] = 0
+    for i in range(a):
+        for k in range(b):
+            grad_x[i, places[i, k], k] = grad[i, k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def extreme_of_all_grad(memory, integers, row, numbers):
+    """grad_x = an equal share of grad for all x that are y; row = size, grad, x, y, grad_x."""
+    x, y, grad_x = vector(memory, row[3], row[1]), memory[row[4]], vector(memory, row[5], row[1])
+    winners = 0
+    for i in range(x.size):
+        winners += x[i] == y or (x[i] != x[i] and y != y)
+    share = grad_x.dtype.type(memory[row[2]] / np.float64(winners))
+    for i in range(x.size):
+        grad_x[i] = share if x[i] == y or (x[i] != x[i] and y != y) else 0
 
 
 # ----------------------------------------------------------------------------------------------------------------------
