@@ -46,7 +46,7 @@ class Instruction(NamedTuple):
     """kernel: its name; address: where it lies; arguments: places and whole numbers; numbers: other settings.
 
     flops: how many additions and multiplications there are, an operation on an element counted as one; shape: of the
-    result.
+    result. listed: the places of which an argument is a list.
     """
 
     kernel: str
@@ -55,11 +55,12 @@ class Instruction(NamedTuple):
     numbers: tuple[float, ...]
     flops: int
     shape: tuple[int, ...]
+    listed: tuple[Place, ...] = ()
 
     @property
     def places(self) -> list[Place]:
         """Those of its arguments that are tensors."""
-        return [argument for argument in self.arguments if isinstance(argument, Place)]
+        return [*[argument for argument in self.arguments if isinstance(argument, Place)], *self.listed]
 
 
 class Programs(NamedTuple):
@@ -102,6 +103,11 @@ class Recorder:
     integers: list[int] = field(default_factory=lambda: [0] * kernels.HEAD)
     #: Seeds of random numbers, as they were, with their places in `integers`.
     seeds: list[tuple[int, int]] = field(default_factory=list)
+    #: Whole numbers that tensors count, with their places in `integers`; and by how much a step increases tensors.
+    counts: list[tuple[Tensor, int]] = field(default_factory=list)
+    growth: dict[Tensor, np.ndarray] = field(default_factory=dict)
+    #: The places in `integers` at which the starts of others stand.
+    lists: list[tuple[int, Place]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         sizes = [parameter.data.size for parameter in self.parameters]
@@ -142,6 +148,10 @@ class Recorder:
         """A place for a result."""
         return Place(size)
 
+    def wide(self, size: int) -> Place:
+        """A place for numbers of float64, whatever the type of all others."""
+        return Place(size * np.dtype(np.float64).itemsize // self.dtype.itemsize)
+
     def constant(self, array: np.ndarray) -> Place:
         """A place for numbers that never change."""
         place = Place(array.size)
@@ -169,6 +179,12 @@ class Recorder:
         self.integers += numbers
         return len(self.integers) - len(numbers)
 
+    def listed(self, places: Sequence[Place]) -> int:
+        """A place for a list of places, each with its start and its size."""
+        table = self.whole([number for place in places for number in (-1, place.size)])
+        self.lists += [(table + 2 * k, place) for k, place in enumerate(places)]
+        return table
+
     def wants(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on a parameter, so that its gradient is needed."""
         return tensor in self._wanted
@@ -189,10 +205,13 @@ class Recorder:
         flops: int = 0,
         shape: tuple[int, ...] = (),
         numbers: Sequence[float] = (),
+        listed: Sequence[Place] = (),
     ) -> None:
         """Add an instruction: the kernel of that name, None for a place that there is not."""
-        given = tuple(-1 if argument is None else argument for argument in arguments)
-        self.instructions.append(Instruction(name, self._address(name), given, tuple(numbers), flops, shape))
+        given, about = tuple(-1 if argument is None else argument for argument in arguments), (flops, shape)
+        self.instructions.append(
+            Instruction(name, self._address(name), given, tuple(numbers), *about, listed=tuple(listed))
+        )
 
     def emit_product(self, name: str, *arguments: Place | int | None, work: int, **about: Any) -> None:
         """`emit` for kernels that call BLAS, which are shared out among the cores when there is much to do.
@@ -285,6 +304,13 @@ class Recorder:
         self._fixed.append(place)
         return place
 
+    def count(self, tensor: Tensor | None) -> int:
+        """A place for the whole number that a tensor holds, which this call has increased by 1; -1 for no tensor."""
+        if tensor is None:
+            return -1
+        self.counts.append((tensor, self.whole([0])))
+        return self.counts[-1][1]
+
     def unstretched(self, place: Place, shape: tuple[int, ...], to: tuple[int, ...]) -> Place:
         """Sums over the dimensions in which `to` was stretched to become `shape`."""
         before = (1,) * (len(shape) - len(to)) + to
@@ -306,6 +332,11 @@ class Recorder:
             if node.op.lower is None:
                 raise NotImplementedError(
                     f"compile_step: {node.op.symbol!r} has no compiled form yet; train without compile=True"
+                )
+            if node.data.dtype != self.dtype:
+                raise NotImplementedError(
+                    f"compile_step: {node.op.symbol!r} gives {node.dtype}, and a step computes in {self.dtype} alone, "
+                    "the type of its parameters; leave the conversion out, or make a model of that type"
                 )
             if any(parent in self._wanted for parent in node.parents):
                 self._wanted.add(node)
@@ -361,6 +392,8 @@ class Recorder:
             place.start = _gap(taken, end, rounded(place.size))
             taken = sorted([*taken, (place.start, place.start + rounded(place.size), last)])
             size = max(size, place.start + rounded(place.size))
+        for index, place in self.lists:
+            self.integers[index] = place.start
         return size
 
     def code(self) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from statistics import median
@@ -19,7 +20,7 @@ from fast.functional.updates import LARGE
 from fast.interpreters import address
 from fast.kernels import steps as kernels
 from fast.recording import Place, Programs, Recorder, differences_between, rounded
-from fast.tensors import Tensor, mark_written
+from fast.tensors import Tensor, mark_written, overwrite, taken_back
 from micro.vocabulary import grad_mode
 
 #: Tensors in, the loss out.
@@ -180,6 +181,7 @@ class Step:
                 *(self._memory, self._integers, self._state, found),
             )
         self._end(settings, done, updates)
+        self._grow(which[: done + 1])
         self._check_refused(which, done)
         return found[: done + 1]
 
@@ -217,6 +219,11 @@ class Step:
                 if tensor._memory is not None and tensor._memory.written != self._leaves.get((tensor, place)):
                     self._memory[place.start : place.start + place.size] = tensor.data.ravel()
                     self._leaves[tensor, place] = tensor._memory.written
+        for recorder, start in zip(self._recorders, self._programs.parts[:, 9], strict=True):
+            calls = Counter[Tensor]()
+            for tensor, position in recorder.counts:
+                calls[tensor] += 1
+                self._integers[start + position] = tensor.item() + calls[tensor]
         return settings
 
     def _end(self, settings: optimizers.Settings, steps: int, updates: bool) -> None:
@@ -230,6 +237,12 @@ class Step:
             tensor.data[...] = self._memory[place.start : place.start + place.size].reshape(tensor.shape)
             mark_written(tensor)
         self._count += steps
+
+    def _grow(self, which: np.ndarray) -> None:
+        """Let whole numbers grow that count steps. which: the programs of the steps."""
+        for recorder, count in zip(self._recorders, np.bincount(which, minlength=len(self._recorders)), strict=True):
+            for tensor, growth in recorder.growth.items():
+                overwrite(tensor, tensor.data + count * growth)
 
     def _make_views(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each parameter, where its numbers and those of its gradient lie."""
@@ -286,9 +299,12 @@ class Step:
 
     def _write(self, batch: Sequence[np.ndarray]) -> Recorder:
         tensors = [Tensor(np.ascontiguousarray(array)) for array in batch]
-        tensors[0].requires_grad = batch[0].dtype.kind == "f"  # so that what is done with it is recorded
+        tensors[0].requires_grad = True  # so that what is done with it is recorded
         recorder = Recorder(self.parameters, tensors, self.dtype, self._buffers)
-        recorder.write(*self._losses(tensors))
+        with taken_back() as before:
+            recorder.write(*self._losses(tensors))
+            counting = {x: numbers for x, numbers in before.items() if numbers.dtype.kind == "i"}
+            recorder.growth = {x: x.data - numbers for x, numbers in counting.items()}
         return recorder
 
     def _join(self) -> Programs:
@@ -311,6 +327,7 @@ class Step:
             for (seed, place), stride in zip(recorder.seeds, recorder.strides(), strict=True):
                 integers[-1][place] = np.uint64((seed + self._count * stride) % 2**64).astype(np.int64)
                 strides.append((base + place, stride))
+            strides += [(base + place, int(recorder.growth[tensor])) for tensor, place in recorder.counts]
         self._integers = np.concatenate(integers)
         codes, numbers = zip(*made, strict=True)
         table = np.array(strides, np.int64).reshape(-1, 2)

@@ -7,7 +7,9 @@ that matrix without writing it down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from operator import attrgetter
@@ -162,8 +164,7 @@ class Tensor(Vocabulary):
         """Overwrite the numbers with those of a list, an array or a tensor of the same shape; returns itself."""
         source = _as_array(numbers, self.dtype)
         checks.copy_shape(self.shape, source.shape)
-        self.data[...] = source
-        mark_written(self)
+        overwrite(self, source)
         return self
 
     def detach(self) -> Tensor:
@@ -260,6 +261,35 @@ def mark_written(x: Tensor) -> None:
     if x._memory is None:
         x._memory = Memory()
     x._memory.written = _last_written = next(_clock)
+
+
+def overwrite(x: Tensor, numbers: Any, index: Any = ...) -> None:
+    """Write numbers into x, at an index."""
+    if _undo.before is not None:
+        _undo.before.setdefault(x, x.data.copy())
+    x.data[index] = numbers
+    mark_written(x)
+
+
+class _Undo(threading.local):
+    """Of a Python thread: the tensors that were overwritten, and what stood in them before; None for nobody asks."""
+
+    before: dict[Tensor, np.ndarray] | None = None
+
+
+_undo = _Undo()
+
+
+@contextmanager
+def taken_back() -> Iterator[dict[Tensor, np.ndarray]]:
+    """What is overwritten inside has its old numbers again at the end; till then they are in the dictionary."""
+    outer, _undo.before = _undo.before, {}
+    try:
+        yield _undo.before
+    finally:
+        for x, numbers in reversed(_undo.before.items()):
+            x.data[...] = numbers
+        _undo.before = outer
 
 
 _time_of_recording = attrgetter("_recorded")

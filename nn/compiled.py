@@ -15,7 +15,6 @@ from nn.dropout import Dropout
 from nn.engine import Tensor
 from nn.history import Run
 from nn.modules import first_parameter
-from nn.normalization import BatchNorm
 
 #: So long may a call take, in seconds: Ctrl-C waits for its end.
 PATIENCE = 0.1
@@ -43,11 +42,9 @@ class CompiledSteps:
             )
         if run.settings["accumulate"] > 1:
             raise ValueError("fit: compile=True takes one batch a step; leave out accumulate, or compile")
-        if any(isinstance(module, BatchNorm) and module.momentum is None for module in run.model.modules()):
-            raise ValueError("fit: compile=True takes no batch norm with momentum=None; give it one, such as 0.1")
         self.run, self.samples, self.loss = run, samples, goal.loss
         self._dropouts = {module: module.calls for module in run.model.modules() if isinstance(module, Dropout)}
-        self._growth: dict[Any, int] = {}  # of the calls of those, and of buffers that count, in a step
+        self._growth: dict[Dropout, int] = {}  # of these calls, in a step
         self._step = engine.compile_step(self._recorded_loss, run.optimizer, penalty=goal.penalty)
         self._pace = PATIENCE  # seconds a step, as far as is known
 
@@ -87,12 +84,11 @@ class CompiledSteps:
                 yield rows, error, number == len(losses)
 
     def _recorded_loss(self, x: Tensor, *wanted: Tensor) -> Tensor:
-        """The loss, computed to be recorded: what else calls in training leave behind is taken back.
+        """The loss, computed to be recorded, which is no call of a dropout: the numbers of its calls are taken back.
 
-        Dropout begins anew from the calls of the beginning, from which the engine counts its steps.
+        It begins anew from the calls of the beginning, from which the engine counts its steps.
         """
         before = {module: module.calls for module in self._dropouts}
-        buffers = [(buffer, np.array(buffer)) for _, buffer in self.run.model.named_buffers()]
         for module, calls in self._dropouts.items():
             module.calls = calls
         try:
@@ -101,18 +97,11 @@ class CompiledSteps:
             for module, calls in self._dropouts.items():
                 self._growth[module] = module.calls - calls
                 module.calls = before[module]
-            for buffer, numbers in buffers:
-                if numbers.dtype.kind == "i":
-                    self._growth[buffer] = int(np.sum(np.asarray(buffer) - numbers))
-                buffer.copy_(numbers)
 
     def _count(self, steps: int) -> None:
-        """Let layers know of steps that they took no part in."""
-        for counting, growth in self._growth.items():
-            if isinstance(counting, Dropout):
-                counting.calls += steps * growth
-            else:
-                counting.copy_(counting.item() + steps * growth)
+        """Let dropouts know of steps that they took no part in."""
+        for module, growth in self._growth.items():
+            module.calls += steps * growth
 
 
 def _looks_on(callback: Callback) -> bool:

@@ -643,6 +643,12 @@ def avg_pool(memory, integers, row, numbers):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def avg_pool_parallel(memory, integers, row, numbers):
+    rows, columns, x, y = _avg_pool(memory, integers, row)
+    convolution.avg_pool_parallel(x, rows, columns, y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def avg_pool_grad(memory, integers, row, numbers):
     """The same with the gradient of x for x, and that of y for y."""
     rows, columns, grad_x, grad = _avg_pool(memory, integers, row)
@@ -650,77 +656,154 @@ def avg_pool_grad(memory, integers, row, numbers):
     convolution.avg_pool_grad(grad, rows, columns, grad_x)
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def avg_pool_grad_parallel(memory, integers, row, numbers):
+    rows, columns, grad_x, grad = _avg_pool(memory, integers, row)
+    grad_x[:] = 0
+    convolution.avg_pool_grad_parallel(grad, rows, columns, grad_x)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
-# Normalisation within rows.
+# Normalisation within rows: row = rows, columns, whether means are subtracted, and the places. Mean and factor of each
+# row, which the way back needs, are kept in float64.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def wide(memory, place, a, b):
+    """A matrix of float64, whatever the memory holds."""
+    return vector(memory, place, a * b * 8 // memory.itemsize).view(np.float64).reshape(a, b)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _layer_norm(memory, row):
+    """x, weight, bias, y, means and factors."""
+    n, c = row[1], row[2]
+    x, y = matrix(memory, row[4], n, c), matrix(memory, row[7], n, c)
+    return x, vector(memory, row[5], c), vector(memory, row[6], c), y, wide(memory, row[8], 2, n)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def layer_norm(memory, integers, row, numbers):
-    """row = rows, columns, whether means are subtracted, x, weight, bias, y; numbers = eps."""
-    n, c = row[1], row[2]
-    x, y = matrix(memory, row[4], n, c), matrix(memory, row[7], n, c)
-    weight, bias, room = vector(memory, row[5], c), vector(memory, row[6], c), np.empty((2, n))
-    normalization.layer_norm(x, weight, bias, row[3] != 0, numbers[0], room[0], room[1], y)
+    """x, weight, bias, y, means and factors; numbers = eps."""
+    x, weight, bias, y, kept = _layer_norm(memory, row)
+    normalization.layer_norm(x, weight, bias, row[3] != 0, numbers[0], kept[0], kept[1], y)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def layer_norm_grad(memory, integers, row, numbers):
-    """row = the same with the gradient for y, the places for the gradients of x, weight and bias, and of room for y.
+def layer_norm_parallel(memory, integers, row, numbers):
+    x, weight, bias, y, kept = _layer_norm(memory, row)
+    normalization.layer_norm_parallel(x, weight, bias, row[3] != 0, numbers[0], kept[0], kept[1], y)
 
-    Means and factors are computed once more, for they are kept in float64, and the memory may not be.
-    """
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _layer_norm_grad(memory, row):
+    """The gradient, x, weight, means and factors, the place for the gradient of x, and sums for the others."""
     n, c = row[1], row[2]
-    x, grad = matrix(memory, row[4], n, c), matrix(memory, row[7], n, c)
-    weight, bias, room = vector(memory, row[5], c), vector(memory, row[6], c), np.empty((2, n))
-    normalization.layer_norm(x, weight, bias, row[3] != 0, numbers[0], room[0], room[1], matrix(memory, row[11], n, c))
-    sums = np.zeros((row[12], 2, c))
-    grad_x = matrix(memory, row[8], n, c) if row[8] >= 0 else matrix(memory, row[11], n, c)
-    normalization.layer_norm_grad(grad, x, weight, row[3] != 0, room[0], room[1], grad_x, sums)
+    grad, x, grad_x = matrix(memory, row[6], n, c), matrix(memory, row[4], n, c), matrix(memory, row[8], n, c)
+    return grad, x, vector(memory, row[5], c), wide(memory, row[7], 2, n), grad_x, np.zeros((row[11], 2, c))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _layer_norm_end(memory, row, sums):
+    """Add up the sums of all blocks for weight and bias."""
     for k in range(2):
         if row[9 + k] >= 0:
-            for j in range(c):
+            for j in range(row[2]):
                 total = 0.0
-                for block in range(row[12]):
+                for block in range(len(sums)):
                     total += sums[block, k, j]
                 memory[row[9 + k] + j] = total
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def layer_norm_grad(memory, integers, row, numbers):
+    """x, weight, gradient, means and factors, the gradients of x, weight and bias; and how many blocks of rows."""
+    grad, x, weight, kept, grad_x, sums = _layer_norm_grad(memory, row)
+    normalization.layer_norm_grad(grad, x, weight, row[3] != 0, kept[0], kept[1], grad_x, sums)
+    _layer_norm_end(memory, row, sums)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def layer_norm_grad_parallel(memory, integers, row, numbers):
+    grad, x, weight, kept, grad_x, sums = _layer_norm_grad(memory, row)
+    normalization.layer_norm_grad_parallel(grad, x, weight, row[3] != 0, kept[0], kept[1], grad_x, sums)
+    _layer_norm_end(memory, row, sums)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
-# Normalisation over a batch.
+# Normalisation over a batch: row = samples, columns, channels, whether in training, and the places.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _batch_norm(memory, row):
+    """x, weight, bias, y, means and variances; in evaluation these are the running ones."""
+    n, m, c = row[1], row[2], row[3]
+    x, y, kept = matrix(memory, row[5], n, m), matrix(memory, row[8], n, m), wide(memory, row[9], 2, c)
+    if not row[4]:
+        kept[0], kept[1] = vector(memory, row[10], c), vector(memory, row[11], c)
+    return x, vector(memory, row[6], c), vector(memory, row[7], c), y, kept
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _batch_norm_end(memory, integers, row, numbers, kept):
+    """Move the running means and variances, where there are any, towards those of the batch."""
+    if not row[4]:
+        return
+    momentum = 1 / integers[row[12]] if row[12] >= 0 else numbers[1]
+    keep = memory.dtype.type(1 - momentum)
+    for k in range(2):
+        running, share = vector(memory, row[10 + k], row[3]), numbers[2] if k else 1.0
+        for j in range(running.size):
+            running[j] = keep * running[j] + momentum * (kept[k, j] * share)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def batch_norm(memory, integers, row, numbers):
-    """row = samples, columns, channels, x, weight, bias, y, running mean and variance (-1 for none); numbers = eps, the
-    momentum, and the factor that makes the variance unbiased.
+    """x, weight, bias, y, means and variances in float64, running mean and variance (-1 for none), and in `integers`
+    which batch it is, whose share of the running ones is one in so many, or -1; numbers = eps, else that share, and the
+    factor that makes the variance unbiased.
     """
+    x, weight, bias, y, kept = _batch_norm(memory, row)
+    normalization.batch_norm(x, weight, bias, numbers[0], row[4] != 0, kept[0], kept[1], y)
+    _batch_norm_end(memory, integers, row, numbers, kept)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def batch_norm_parallel(memory, integers, row, numbers):
+    x, weight, bias, y, kept = _batch_norm(memory, row)
+    normalization.batch_norm_parallel(x, weight, bias, numbers[0], row[4] != 0, kept[0], kept[1], y)
+    _batch_norm_end(memory, integers, row, numbers, kept)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _batch_norm_grad(memory, row, eps):
+    """The gradient, x, weight, means, factors, and the places for the gradients of x, and of weight and bias."""
     n, m, c = row[1], row[2], row[3]
-    x, y, room = matrix(memory, row[4], n, m), matrix(memory, row[7], n, m), np.empty((2, c))
-    weight, bias = vector(memory, row[5], c), vector(memory, row[6], c)
-    normalization.batch_norm(x, weight, bias, numbers[0], True, room[0], room[1], y)
-    momentum = numbers[1]
+    x, grad, grad_x = matrix(memory, row[5], n, m), matrix(memory, row[7], n, m), matrix(memory, row[9], n, m)
+    kept = wide(memory, row[8], 2, c)
+    return grad, x, vector(memory, row[6], c), kept[0], 1 / np.sqrt(kept[1] + eps), grad_x, np.empty((2, c), x.dtype)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _batch_norm_grad_end(memory, row, sums):
     for k in range(2):
-        running = vector(memory, row[8 + k], c)
-        keep, share = y.dtype.type(1 - momentum), numbers[2] if k else 1.0
-        for j in range(running.size):
-            running[j] = keep * running[j] + momentum * (room[k, j] * share)
+        if row[10 + k] >= 0:
+            vector(memory, row[10 + k], row[3])[:] = sums[k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def batch_norm_grad(memory, integers, row, numbers):
-    """row = samples, columns, channels, x, weight, bias, gradient, places for the gradients of x, weight and bias, and
-    of room for y; numbers = eps.
-    """
-    n, m, c = row[1], row[2], row[3]
-    x, grad, room = matrix(memory, row[4], n, m), matrix(memory, row[7], n, m), np.empty((2, c))
-    weight, bias = vector(memory, row[5], c), vector(memory, row[6], c)
-    normalization.batch_norm(x, weight, bias, numbers[0], True, room[0], room[1], matrix(memory, row[11], n, m))
-    factor, found = 1 / np.sqrt(room[1] + numbers[0]), np.empty((2, c), x.dtype)
-    grad_x = matrix(memory, row[8], n, m) if row[8] >= 0 else matrix(memory, row[11], n, m)
-    normalization.batch_norm_grad(grad, x, weight, True, room[0], factor, grad_x, found[0], found[1])
-    for k in range(2):
-        if row[9 + k] >= 0:
-            vector(memory, row[9 + k], c)[:] = found[k]
+    """x, weight, gradient, means and variances, and the gradients of x, weight and bias; numbers = eps."""
+    grad, x, weight, mean, factor, grad_x, sums = _batch_norm_grad(memory, row, numbers[0])
+    normalization.batch_norm_grad(grad, x, weight, row[4] != 0, mean, factor, grad_x, sums[0], sums[1])
+    _batch_norm_grad_end(memory, row, sums)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def batch_norm_grad_parallel(memory, integers, row, numbers):
+    grad, x, weight, mean, factor, grad_x, sums = _batch_norm_grad(memory, row, numbers[0])
+    normalization.batch_norm_grad_parallel(grad, x, weight, row[4] != 0, mean, factor, grad_x, sums[0], sums[1])
+    _batch_norm_grad_end(memory, row, sums)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -807,10 +890,23 @@ def look_up(memory, integers, row, numbers):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _look_up_grad(memory, integers, row):
+    """The gradient, the numbers, and the gradient of the table."""
+    n, r, c = row[1], row[2], row[3]
+    return matrix(memory, row[5], n, c), vector(integers, row[4], n), matrix(memory, row[6], r, c)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def look_up_grad(memory, integers, row, numbers):
     """row = how many, rows of the table, columns, numbers, gradient, that of the table."""
-    n, r, c = row[1], row[2], row[3]
-    embedding.embedding_grad(matrix(memory, row[5], n, c), vector(integers, row[4], n), matrix(memory, row[6], r, c))
+    grad, indices, grad_weight = _look_up_grad(memory, integers, row)
+    embedding.embedding_grad(grad, indices, grad_weight)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def look_up_grad_parallel(memory, integers, row, numbers):
+    grad, indices, grad_weight = _look_up_grad(memory, integers, row)
+    embedding.embedding_grad_parallel(grad, indices, grad_weight)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -869,6 +965,12 @@ def dropout(memory, integers, row, numbers):
     """row = size, the places of the seed and of the limit (both in `integers`), x, y; numbers = scale."""
     x, y = vector(memory, row[4], row[1]), vector(memory, row[5], row[1])
     randomness.dropout(x, np.uint64(integers[row[2]]), np.uint64(integers[row[3]]), numbers[0], y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def dropout_parallel(memory, integers, row, numbers):
+    x, y = vector(memory, row[4], row[1]), vector(memory, row[5], row[1])
+    randomness.dropout_parallel(x, np.uint64(integers[row[2]]), np.uint64(integers[row[3]]), numbers[0], y)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
