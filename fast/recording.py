@@ -69,9 +69,10 @@ class Programs(NamedTuple):
     code (instructions, 24), numbers (instructions, 4): see there.
     inputs (inputs, 4): see `kernels.steps.gather`.
     strides (seeds, 2): the places of seeds, and by how much each grows from step to step.
-    parts (programs, 10): for each program the first instructions of the way forward, of the way back, and of the next
+    parts (programs, 11): for each program the first instructions of the way forward, of the way back, and of the next
         program; its first input, and that of the next; where the loss lies, the number whose gradients are computed,
-        and that number's own gradient; whether it uses all cores; and where its whole numbers begin.
+        and that number's own gradient; whether it uses all cores; where its whole numbers begin; and whether it adds
+        its gradients to those that are there.
     """
 
     code: np.ndarray
@@ -89,12 +90,14 @@ class Recorder:
     inputs: leaves that every batch gives numbers for. All other leaves are constants.
     dtype: of all tensors but those of whole numbers.
     buffers: tensors that steps themselves change, such as running means, and their places, which all programs share.
+    adds: whether gradients of parameters are added to those that are there, of other batches.
     """
 
     parameters: Sequence[Tensor]
     inputs: Sequence[Tensor]
     dtype: np.dtype
     buffers: dict[Tensor, Place]
+    adds: bool = False
     instructions: list[Instruction] = field(default_factory=list)
     #: Numbers that never change, and where they lie; and leaves that neither learn nor come with the batch.
     constants: list[tuple[np.ndarray, Place]] = field(default_factory=list)
@@ -193,7 +196,7 @@ class Recorder:
         """A place for a share of the gradient of a tensor; None if nobody wants it."""
         if not self.wants(tensor):
             return None
-        if tensor not in self._own or tensor in self._handed_out:
+        if self.adds or tensor not in self._own or tensor in self._handed_out:
             return self.new(tensor.data.size)
         self._handed_out.add(tensor)
         return self._own[tensor]
@@ -331,7 +334,8 @@ class Recorder:
                 raise ValueError("compile_step: the loss was computed from no parameter; there is nothing to train")
             if node.op.lower is None:
                 raise NotImplementedError(
-                    f"compile_step: {node.op.symbol!r} has no compiled form yet; train without compile=True"
+                    f"compile_step: {node.op.symbol!r} has no compiled form; give its rule one (`lower`), or train "
+                    "without compiling"
                 )
             if node.data.dtype != self.dtype:
                 raise NotImplementedError(
@@ -362,9 +366,11 @@ class Recorder:
 
     def _collect(self, tensor: Tensor, part: Place) -> None:
         """Add a share to the gradient of a tensor."""
-        own, before = self._own.get(tensor), self._gradients.get(tensor)
+        own = self._own.get(tensor)
+        before = self._gradients.get(tensor, own if self.adds else None)
         if before is not None:
             self.emit("add", part.size, part, before, flops=part.size, shape=tensor.shape)
+            self._gradients[tensor] = before
         elif own is not None and part is not own:
             self.emit("copy", part.size, part, own, flops=part.size, shape=tensor.shape)
             self._gradients[tensor] = own

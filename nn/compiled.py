@@ -40,11 +40,9 @@ class CompiledSteps:
                 f"fit: compile=True needs the engine `fast`, and the model is one of {engine.__name__}; leave it "
                 "out, or make the model with engine=fast"
             )
-        if run.settings["accumulate"] > 1:
-            raise ValueError("fit: compile=True takes one batch a step; leave out accumulate, or compile")
         self.run, self.samples, self.loss = run, samples, goal.loss
         self._dropouts = {module: module.calls for module in run.model.modules() if isinstance(module, Dropout)}
-        self._growth: dict[Dropout, int] = {}  # of these calls, in a step
+        self._growth: dict[Dropout, int] = {}  # of these calls, in a batch
         self._step = engine.compile_step(self._recorded_loss, run.optimizer, penalty=goal.penalty)
         self._pace = PATIENCE  # seconds a step, as far as is known
 
@@ -62,8 +60,9 @@ class CompiledSteps:
 
     def _one(self, batch: Sequence[np.ndarray]) -> float:
         """A step with callbacks between backward and update."""
-        error = self._step.gradients(*batch)
-        self._count(1)
+        size = self.run.settings["batch_size"]
+        error = self._step.gradients(*batch, batch_size=size)
+        self._count(-(-len(batch[0]) // size))
         if np.isfinite(error):
             for callback in self.run.callbacks:
                 callback.on_backward_end(self.run)
@@ -72,13 +71,14 @@ class CompiledSteps:
 
     def _many(self, row_batches: Iterable[np.ndarray]) -> Iterator[Done]:
         remaining, size = iter(row_batches), min(len(self.samples[0]), self.run.settings["batch_size"])
+        batches = min(-(-len(self.samples[0]) // size), self.run.settings["accumulate"])
         while part := list(islice(remaining, int(np.clip(PATIENCE / self._pace, 1, MOST)))):
-            order = np.full((len(part), size), -1)
+            order = np.full((len(part), batches * size), -1)
             for line, rows in zip(order, part, strict=True):
                 line[: len(rows)] = rows
             started = time.perf_counter()
-            losses = self._step.run(self.samples, order).tolist()
-            self._count(len(losses))
+            losses = self._step.run(self.samples, order.reshape(len(part), batches, size)).tolist()
+            self._count(sum(-(-len(rows) // size) for rows in part[: len(losses)]))
             self._pace = (time.perf_counter() - started) / len(losses)
             for number, (rows, error) in enumerate(zip(part, losses, strict=False), start=1):
                 yield rows, error, number == len(losses)
@@ -98,10 +98,10 @@ class CompiledSteps:
                 self._growth[module] = module.calls - calls
                 module.calls = before[module]
 
-    def _count(self, steps: int) -> None:
-        """Let dropouts know of steps that they took no part in."""
+    def _count(self, batches: int) -> None:
+        """Let dropouts know of batches that they took no part in."""
         for module, growth in self._growth.items():
-            module.calls += steps * growth
+            module.calls += batches * growth
 
 
 def _looks_on(callback: Callback) -> bool:

@@ -9,6 +9,7 @@ import pytest
 import fast
 import micro
 import nn
+from fast.tensors import record
 
 
 def grid(samples=20, classes=3, seed=0):
@@ -286,6 +287,36 @@ def test_weights_of_samples_with_several_outputs():
     for loss in (nn.mse_loss, nn.binary_cross_entropy_with_logits):
         data = x, np.stack([y > 0, y > 1, y > 2], 1).astype(float)
         check_equal(MODELS["dense"], data, loss=loss, sample_weight=np.linspace(0.5, 1.5, 20))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["dense", "dropout", "batch norm of means", "twice"])
+def test_several_batches_for_one_update(name, dtype):
+    for batch_size, accumulate in ((8, 2), (3, 3)):  # the last step of an epoch has fewer, and a smaller one
+        settings = {"batch_size": batch_size, "accumulate": accumulate, "optimizer": nn.Adam}
+        check_equal(MODELS[name], grid(), dtype, **settings)
+        check_equal(MODELS[name], grid(), dtype, **settings, penalty=lambda p: 1e-2 * nn.l2_penalty(p))
+
+
+def test_several_batches_with_callbacks_and_weights():
+    settings = {"batch_size": 3, "accumulate": 3, "sample_weight": np.linspace(0.5, 1.5, 20)}
+    check_equal(MODELS["dropout"], grid(), callbacks=[nn.ClipGradNorm(0.5)], **settings)
+    check_equal(
+        MODELS["dense"], grid(), augment=lambda batch, random: batch + random.normal(size=batch.shape), **settings
+    )
+
+
+def test_several_batches_are_one_large_batch():
+    (x, y), found = grid(), []
+    parts = [[[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, -1, -1]], [[10, 11, 12, 13], [14, 15, 16, 17], [18, 19, -1, -1]]]
+    for order in (np.arange(20).reshape(2, 10), parts):
+        model = MODELS["dense"]("float64")
+        found += [step_of(model).run((x, y), order), np.asarray(model[0].weight)]
+    np.testing.assert_allclose(found[0], found[2], rtol=1e-12)
+    np.testing.assert_allclose(found[1], found[3], rtol=1e-12)
+    for order in ([[[-1, -1], [0, 1]]], [[[0, 1], [-1, -1], [2, 3]]], [[[0, -1, 1]]]):
+        with pytest.raises(ValueError, match="behind the last"):
+            step_of(MODELS["dense"]("float64")).run((x, y), order)
 
 
 def test_callbacks_between_steps_have_their_say():
@@ -605,6 +636,9 @@ def test_errors_name_what_is_wrong():
         fast.compile_step(lambda x, y: 0, model)
     with pytest.raises(ValueError, match="max_norm=0"):
         step_of(model, max_norm=0)
+    mine = fast.Rule("mine", lambda node, grad: (grad,))
+    with pytest.raises(NotImplementedError, match=r"mine.* no compiled form"):
+        step_of(Function(lambda x: record(mine, x.data.copy(), (x,))))(x, y)
     with fast.no_grad(), pytest.raises(ValueError, match="no_grad"):
         step_of(model)(x, y)
     with pytest.raises(NotImplementedError, match=r"gives float64.* float32 alone"):
@@ -621,8 +655,6 @@ def test_fit_says_what_it_cannot_compile():
     model = nn.MLP([6, 3], engine=micro, seed=0)
     with pytest.raises(ValueError, match="engine `fast`"):
         nn.fit(model, grid(), nn.cross_entropy, nn.SGD(model.parameters(), lr=0.1), 1, compile=True)
-    with pytest.raises(ValueError, match="accumulate"):
-        train(MODELS["dense"], grid(), "float32", True, accumulate=2)
 
 
 @pytest.mark.parametrize("name", ["dense", "batch norm", "batch norm of means"])

@@ -1050,6 +1050,8 @@ def train(
     strides,
     parts,
     which,
+    shares,
+    last,
     limits,
     ends,
     optimizer_kind,
@@ -1066,43 +1068,50 @@ def train(
     state,
     found,
 ):
-    """Steps, one for each row of `order` (steps, batch); returns how many there were.
+    """Steps, with a batch in each row of `order` (batches, size); returns how many batches there were.
 
     code to parts: see `Programs` in `fast/recording.py`. (Arrays by themselves are handed over ten times as fast as in
-    a named tuple.) which (steps,): the program of each step.
+    a named tuple.) which (batches,): the program of each batch.
+    shares (batches,): what part of its step a batch is, 1 as a rule: its gradients are multiplied by that.
+    last (batches,): whether it is the last of its step, behind which there is an update.
     limits (2,): of the norm of all gradients, and of each of their elements; ends: where each parameter ends.
         Parameters and, behind them, their gradients lie at the beginning of the memory.
-    optimizer_kind, settings, done: the optimizer's, and how many steps it has made; rates (steps,): the learning rates.
+    optimizer_kind, settings, done: the optimizer's, and how many steps it has made; rates (batches,): learning rates.
     parallel: the address of `update_parallel`, 0 to do without; updates: whether there are updates at all.
-    state (3, P): what the optimizer remembers; found (steps,): receives the losses.
+    state (3, P): what the optimizer remembers; found (batches,): receives the losses.
 
     A loss or a sum of loss and penalty that is no finite number is noted, and ends it before anything changes. So do
     numbers that a loss does not take, which stand in the program's integers[REFUSED].
     """
     size, optimizer = state.shape[1], Optimizer(optimizer_kind, settings)
     p, g = memory[:size], memory[size : 2 * size]
-    for step in range(len(order)):
-        part = parts[which[step]]
-        first, backward, last = part[0], part[1], part[2]
+    t = done + 1
+    for k in range(len(order)):
+        part = parts[which[k]]
+        first, backward, after = part[0], part[1], part[2]
         mine = integers[part[9] :]
-        gather(order[step], floats, whole, inputs[part[3] : part[4]], memory, mine)
+        gather(order[k], floats, whole, inputs[part[3] : part[4]], memory, mine)
         replay(code[first:backward], numbers[first:backward], memory, mine)
         if mine[REFUSED]:
-            return step
+            return k
         goal = memory[part[6]]
-        found[step] = memory[part[5]] if math.isfinite(goal) else goal
+        found[k] = memory[part[5]] if math.isfinite(goal) else goal
         if not math.isfinite(goal):
-            return step
-        memory[part[7]] = 1
-        replay(code[backward:last], numbers[backward:last], memory, mine)
-        for k in range(len(strides)):  # of all programs, for a layer goes on where it was
-            integers[strides[k, 0]] += strides[k, 1]
+            return k
+        if part[10] and (k == 0 or last[k - 1]):
+            g[:] = 0
+        memory[part[7]] = shares[k]
+        replay(code[backward:after], numbers[backward:after], memory, mine)
+        for i in range(len(strides)):  # of all programs, for a layer goes on where it was
+            integers[strides[i, 0]] += strides[i, 1]
+        if not last[k]:
+            continue
         clip(limits, ends, g)
-        t = done + step + 1
         if not updates:
             continue
         if parallel:
-            call(parallel, (optimizer_kind, settings, p, g, state, t, rates[step]))
+            call(parallel, (optimizer_kind, settings, p, g, state, t, rates[k]))
         else:
-            update(optimizer, p, g, state[0], state[1], state[2], t, rates[step])
+            update(optimizer, p, g, state[0], state[1], state[2], t, rates[k])
+        t += 1
     return len(order)
