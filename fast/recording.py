@@ -330,21 +330,14 @@ class Recorder:
         nodes = latest_first(goal)
         backwards: dict[Tensor, Backward] = {}
         for node in reversed(nodes):
-            if node.op is None:
-                raise ValueError("compile_step: the loss was computed from no parameter; there is nothing to train")
-            if node.op.lower is None:
-                raise NotImplementedError(
-                    f"compile_step: {node.op.symbol!r} has no compiled form; give its rule one (`lower`), or train "
-                    "without compiling"
-                )
-            if node.data.dtype != self.dtype:
-                raise NotImplementedError(
-                    f"compile_step: {node.op.symbol!r} gives {node.dtype}, and a step computes in {self.dtype} alone, "
-                    "the type of its parameters; leave the conversion out, or make a model of that type"
-                )
-            if any(parent in self._wanted for parent in node.parents):
-                self._wanted.add(node)
-            self._values[node], backwards[node] = node.op.lower(self, node)
+            lower = self._form(node)
+            if node.data.dtype.kind == "i":  # of an input in another shape, which whoever reads it will find
+                continue
+            self._values[node], way_back = lower(self, node)
+            if way_back is not None:
+                backwards[node] = way_back
+                if any(parent in self._wanted for parent in node.parents):
+                    self._wanted.add(node)
         self.forward = len(self.instructions)
         seed = self._gradients[goal] = self.new(1)
         for node in nodes:
@@ -363,6 +356,22 @@ class Recorder:
             assert self._gradients[parameter] is place
         self.results = self._values[loss], self._values[goal], seed
         self._fixed += self.results
+
+    def _form(self, node: Tensor) -> Callable[[Any, Tensor], tuple[Any, Backward | None]]:
+        """What writes the instructions of an operation."""
+        if node.op is None:
+            raise ValueError("compile_step: the loss was computed from no parameter; there is nothing to train")
+        if node.op.lower is None:
+            raise NotImplementedError(
+                f"compile_step: {node.op.symbol!r} has no compiled form; give its rule one (`lower`), or train "
+                "without compiling"
+            )
+        if node.data.dtype not in (self.dtype, np.bool_) and self._source(node) not in self._labels:
+            raise NotImplementedError(
+                f"compile_step: {node.op.symbol!r} gives {node.dtype}, and a step computes in {self.dtype} alone, the "
+                "type of its parameters; convert before it, leave the conversion out, or make a model of that type"
+            )
+        return node.op.lower
 
     def _collect(self, tensor: Tensor, part: Place) -> None:
         """Add a share to the gradient of a tensor."""

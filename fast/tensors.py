@@ -36,14 +36,14 @@ class Rule:
     reads: the parents, by position, whose numbers `backward` reads, with -1 for the result itself; None for all of
         these. They must not be overwritten before `backward`, which refuses to compute with other numbers.
     lower: writes the instructions that compute the result in a compiled step, given a `Recorder` (see
-        `fast/recording.py`); returns where the result lies, and the function that writes the way back. None, where
-        there is no compiled form.
+        `fast/recording.py`); returns where the result lies, and the function that writes the way back, None for no
+        way back. None, where there is no compiled form.
     """
 
     symbol: str
     backward: Callable[[Tensor, np.ndarray], Gradients]
     reads: tuple[int, ...] | None = None
-    lower: Callable[[Any, Tensor], tuple[Any, Callable[[Any], Sequence[Any]]]] | None = None
+    lower: Callable[[Any, Tensor], tuple[Any, Callable[[Any], Sequence[Any]] | None]] | None = None
 
 
 class Tensor(Vocabulary):
@@ -135,7 +135,7 @@ class Tensor(Vocabulary):
         checks.broadcast_shape(name, *[np.shape(array) for array in arrays])
         if name in "&|^":
             checks.truth_values(name, [np.asarray(array).dtype.name for array in arrays])
-        return Tensor(np.asarray(function(*arrays)))
+        return note(_COMPARISONS[name], np.asarray(function(*arrays)), arguments)
 
     def item(self) -> float:
         """The number, where there is only one."""
@@ -229,6 +229,13 @@ def record(rule: Rule, data: np.ndarray, parents: tuple[Tensor, ...], saved: Any
                 result._recorded = next(_clock)
                 break
     return result
+
+
+def note(rule: Rule, data: np.ndarray, arguments: tuple[Any, ...]) -> Tensor:
+    """The result of an operation without slopes: it joins the graph only of a step that is recorded to be compiled."""
+    if _undo.before is None:
+        return Tensor(data)
+    return record(rule, data, tuple([a if isinstance(a, Tensor) else Tensor(np.array(a)) for a in arguments]))
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -402,6 +409,22 @@ def _elementwise_rule(op: Op) -> Rule:
 
 
 _ELEMENTWISE = {op.name: _elementwise_rule(op) for op in OPS.values()}
+
+
+def _lower_comparison(recorder: Any, node: Any) -> Any:
+    """1 where it holds, else 0, which no gradient passes."""
+    size, y = node.data.size, recorder.new(node.data.size)
+    places = [recorder.stretched(parent, node.shape) for parent in node.parents]
+    relation = list(_COMPARISONS).index(node.op.symbol)
+    recorder.emit("compare", size, relation, *places, y, flops=size, shape=node.shape)
+    return y, None
+
+
+#: In the order of the kernel, `holds` in `kernels/steps.py`.
+_COMPARISONS = {
+    name: Rule(name, lambda node, grad: [None] * len(node.parents), reads=(), lower=_lower_comparison)
+    for name in ("==", "!=", "<", "<=", ">", ">=", "&", "|", "^")
+}
 
 
 def _operands(op: Op, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:

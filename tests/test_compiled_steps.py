@@ -144,6 +144,10 @@ MODELS = {
     ),
     "max with ties": lambda dtype: Function(lambda x: x + x.relu().min(0).values * x.relu().max(0)[0], dtype=dtype),
     "max of all": lambda dtype: Function(lambda x: x * x.max() - x.relu().min(), dtype=dtype),
+    "choices": lambda dtype: Function(
+        lambda x: fast.where((x > 0.1) & ~(x >= x.mean()), x, 0.5 * x) + (x < x[0]) * x - ((x == 0) | (x != x)),
+        dtype=dtype,
+    ),
     "products of vectors": lambda dtype: Function(
         lambda x: x + (x[0] @ x.T @ x).tanh() + (x[0] @ x[1]).tanh() + (x @ x[1]).tanh().unsqueeze(1), dtype=dtype
     ),
@@ -250,6 +254,24 @@ def test_whole_numbers_as_samples():
     x, y = grid()
     check_equal(MODELS["dense"], ((3 * x).astype(int), y))
     check_equal(lambda dtype: nn.Sequential(Scaled(), MODELS["dense"](dtype)), ((3 * x).astype(int), y))
+
+
+class Masked(nn.Module):
+    """An embedding, and a mean over the words that are not 0, for numbers of words (N, 5)."""
+
+    def __init__(self, dtype="float32"):
+        super().__init__()
+        self.table = nn.Embedding(7, 3, engine=fast, seed=0, dtype=dtype)
+
+    def forward(self, x):
+        mask = (x.reshape(-1, 5, 1) != 0).to(self.table.weight.dtype)
+        return (mask * self.table(x)).sum(1) / (mask.sum(1) + 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_masks_of_words(dtype):
+    random = np.random.default_rng(0)
+    check_equal(Masked, (random.integers(7, size=(20, 5)), random.integers(3, size=20)), dtype)
 
 
 def test_a_penalty_of_activations():
@@ -636,6 +658,8 @@ def test_errors_name_what_is_wrong():
         fast.compile_step(lambda x, y: 0, model)
     with pytest.raises(ValueError, match="max_norm=0"):
         step_of(model, max_norm=0)
+    with pytest.raises(NotImplementedError, match=r"'sum' gives int64.* float32 alone"):
+        step_of(Function(lambda x: x / (x > 0).sum()))(x, y)
     mine = fast.Rule("mine", lambda node, grad: (grad,))
     with pytest.raises(NotImplementedError, match=r"mine.* no compiled form"):
         step_of(Function(lambda x: record(mine, x.data.copy(), (x,))))(x, y)

@@ -11,7 +11,7 @@ import numpy as np
 from fast import elementwise
 from fast.arrays import rows
 from fast.kernels import reductions as kernels
-from fast.tensors import Gradients, Rule, Tensor, record
+from fast.tensors import Gradients, Rule, Tensor, note, record
 from micro import checks
 from micro.vocabulary import Dim, Extreme, bool_, int64
 
@@ -20,7 +20,7 @@ def sum(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The sum over one or several dimensions, or over all elements; truth values are counted."""
     dims = checks.dimensions("sum", dim, x.shape)
     if x.dtype in (int64, bool_):
-        return Tensor(np.asarray(x.data.sum(axis=dims, keepdims=keepdim, dtype=np.int64)))
+        return note(_SUM, np.asarray(x.data.sum(axis=dims, keepdims=keepdim, dtype=np.int64)), (x,))
     return _total(_SUM, x, dims, keepdim, 1)
 
 
@@ -70,7 +70,7 @@ def prod(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The product over one or several dimensions, or over all elements."""
     dims = checks.dimensions("prod", dim, x.shape)
     if x.dtype in (int64, bool_):
-        return Tensor(np.asarray(x.data.prod(axis=dims, keepdims=keepdim, dtype=np.int64)))
+        return note(_PROD, np.asarray(x.data.prod(axis=dims, keepdims=keepdim, dtype=np.int64)), (x,))
     return record(_PROD, _of_lines(kernels.prod, x, dims, keepdim), (x,), saved=dims)
 
 
@@ -232,7 +232,7 @@ def cumsum(x: Tensor, dim: int) -> Tensor:
     """Sums that grow along `dim`: y[i] = x[0] + ... + x[i]."""
     dim = checks.dimension("cumsum", dim, x.shape)
     if x.data.dtype.kind != "f":
-        return Tensor(x.data.cumsum(axis=dim, dtype=np.int64))
+        return note(_CUMSUM, x.data.cumsum(axis=dim, dtype=np.int64), (x,))
     return record(_CUMSUM, _run_around(kernels.cumsum, dim, x.data), (x,), saved=dim)
 
 

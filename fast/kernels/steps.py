@@ -98,6 +98,27 @@ def of_six(memory, integers, row, numbers):
     call(row[2], (first[0], first[1], first[2], last[0], last[1], last[2]))
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def holds(relation, a, b):
+    """Whether it does, for the relations in the order of `fast/tensors.py`; the last three are between truth values."""
+    if relation < 2:
+        return (a == b) == (relation == 0)
+    if relation < 4:
+        return a < b or (relation == 3 and a == b)
+    if relation < 6:
+        return a > b or (relation == 5 and a == b)
+    one, other = a != 0, b != 0
+    return (one and other) if relation == 6 else (one or other) if relation == 7 else one != other
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def compare(memory, integers, row, numbers):
+    """y = 1 where a relation holds, else 0; row = size, relation, two arrays, y."""
+    a, b, y = vector(memory, row[3], row[1]), vector(memory, row[4], row[1]), vector(memory, row[5], row[1])
+    for i in range(y.size):
+        y[i] = holds(row[2], a[i], b[i])
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Sums, and what takes them back. Tensors (A, R, B), of which the middle dimension is summed or repeated.
 
