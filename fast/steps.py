@@ -170,9 +170,9 @@ class Step:
         count, size = len(arrays[0]), batch_size or len(arrays[0])
         parts = [[array[start : start + size] for array in arrays] for start in range(0, count, size)]
         which = np.array([self._program(part, len(parts) > 1) for part in parts])
-        shares = np.array([len(part[0]) / count for part in parts])
-        tables, order = _tables_of_batches(parts, self.dtype), np.arange(len(parts))[:, None]
-        rates, steps = np.array([self.optimizer.lr]), np.zeros(len(parts), np.int64)
+        rates, shares = np.array([self.optimizer.lr]), np.array([len(part[0]) / count for part in parts])
+        order, steps = np.arange(len(parts))[:, None], np.zeros(len(parts), np.int64)
+        tables = _tables_of_batches(parts, self.dtype)
         return float(self._train(*tables, order, which, rates, steps, shares, updates)[0])
 
     def _train(
@@ -186,25 +186,24 @@ class Step:
         shares: np.ndarray,
         updates: bool = True,
     ) -> np.ndarray:
-        """Steps, of a batch each or of several; steps (batches,): to which a batch belongs. Returns their losses.
+        """Steps, of a batch each or of several; returns their losses.
 
-        See the kernel for the other arguments; rates (steps,) only are those of the steps.
+        See the kernel for the other arguments.
         """
-        settings, found, programs = self._begin(), np.empty(len(order)), self._programs
-        last = np.diff(steps, append=len(order)) > 0
+        settings, found, programs = self._begin(), np.zeros(len(rates)), self._programs
         with threads.parallel_products() if programs.parts[which, 8].any() else nullcontext():
             done = kernels.train(
-                *(*programs, which, shares, last, self.limits, self.ends),
-                *(settings.kind, settings.settings, settings.done, rates[steps]),
+                *(*programs, which, steps, shares, self.limits, self.ends),
+                *(settings.kind, settings.settings, settings.done, rates),
                 *(self._parallel_update(settings), updates, floats, whole, order),
                 *(self._memory, self._integers, self._state, found),
             )
+        ended = len(rates) if done == len(order) else int(steps[done])
         self._count += done
-        self._end(settings, int(last[:done].sum()) if updates else 0)
+        self._end(settings, ended if updates else 0)
         self._grow(which[: done + 1])
         self._check_refused(which, steps, done)
-        losses = np.bincount(steps[:done], shares[:done] * found[:done])
-        return losses if done == len(order) else np.append(losses[: steps[done]], found[done])
+        return found[: ended + 1]
 
     def _check_refused(self, which: np.ndarray, steps: np.ndarray, done: int) -> None:
         """Raise the error of the loss that did not take its numbers, if one did not."""

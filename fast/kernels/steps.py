@@ -1071,8 +1071,8 @@ def train(
     strides,
     parts,
     which,
+    steps,
     shares,
-    last,
     limits,
     ends,
     optimizer_kind,
@@ -1093,22 +1093,21 @@ def train(
 
     code to parts: see `Programs` in `fast/recording.py`. (Arrays by themselves are handed over ten times as fast as in
     a named tuple.) which (batches,): the program of each batch.
-    shares (batches,): what part of its step a batch is, 1 as a rule: its gradients are multiplied by that.
-    last (batches,): whether it is the last of its step, behind which there is an update.
+    steps (batches,): to which step each belongs; behind the last batch of a step there is an update.
+    shares (batches,): what part of its step a batch is, 1 as a rule: its loss and gradients are multiplied by that.
     limits (2,): of the norm of all gradients, and of each of their elements; ends: where each parameter ends.
         Parameters and, behind them, their gradients lie at the beginning of the memory.
-    optimizer_kind, settings, done: the optimizer's, and how many steps it has made; rates (batches,): learning rates.
+    optimizer_kind, settings, done: the optimizer's, and how many steps it has made; rates (steps,): the learning rates.
     parallel: the address of `update_parallel`, 0 to do without; updates: whether there are updates at all.
-    state (3, P): what the optimizer remembers; found (batches,): receives the losses.
+    state (3, P): what the optimizer remembers; found (steps,): receives the losses, and begins with zeros.
 
     A loss or a sum of loss and penalty that is no finite number is noted, and ends it before anything changes. So do
     numbers that a loss does not take, which stand in the program's integers[REFUSED].
     """
     size, optimizer = state.shape[1], Optimizer(optimizer_kind, settings)
     p, g = memory[:size], memory[size : 2 * size]
-    t = done + 1
     for k in range(len(order)):
-        part = parts[which[k]]
+        step, part = steps[k], parts[which[k]]
         first, backward, after = part[0], part[1], part[2]
         mine = integers[part[9] :]
         gather(order[k], floats, whole, inputs[part[3] : part[4]], memory, mine)
@@ -1116,23 +1115,24 @@ def train(
         if mine[REFUSED]:
             return k
         goal = memory[part[6]]
-        found[k] = memory[part[5]] if math.isfinite(goal) else goal
         if not math.isfinite(goal):
+            found[step] = goal
             return k
-        if part[10] and (k == 0 or last[k - 1]):
+        found[step] += shares[k] * memory[part[5]]
+        if part[10] and (k == 0 or steps[k - 1] < step):
             g[:] = 0
         memory[part[7]] = shares[k]
         replay(code[backward:after], numbers[backward:after], memory, mine)
         for i in range(len(strides)):  # of all programs, for a layer goes on where it was
             integers[strides[i, 0]] += strides[i, 1]
-        if not last[k]:
+        if k + 1 < len(order) and steps[k + 1] == step:
             continue
         clip(limits, ends, g)
+        t = done + step + 1
         if not updates:
             continue
         if parallel:
-            call(parallel, (optimizer_kind, settings, p, g, state, t, rates[k]))
+            call(parallel, (optimizer_kind, settings, p, g, state, t, rates[step]))
         else:
-            update(optimizer, p, g, state[0], state[1], state[2], t, rates[k])
-        t += 1
+            update(optimizer, p, g, state[0], state[1], state[2], t, rates[step])
     return len(order)
