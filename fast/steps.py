@@ -424,8 +424,8 @@ def compile_step(
 
     The numbers are those of the same steps without compiling. What is recorded is what was computed from parameters,
     and from the first tensor of the batch; all operations have a compiled form, in the type of the parameters. Whatever
-    else happens in `loss` happens once: a step that depends on the numbers of its batch in another way raises
-    ValueError, and one that needs another type NotImplementedError.
+    else happens in `loss` happens once, and tensors that it overwrites get their old numbers back: a step that depends
+    on the numbers of its batch in another way raises ValueError, and one that needs another type NotImplementedError.
     """
     if not callable(loss):
         raise TypeError(f"compile_step: loss={loss!r:.80} is no function; give lambda x, y: nn.mse_loss(model(x), y)")
