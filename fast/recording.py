@@ -46,7 +46,7 @@ class Instruction(NamedTuple):
     """kernel: its name; address: where it lies; arguments: places and whole numbers; numbers: other settings.
 
     flops: how many additions and multiplications there are, an operation on an element counted as one; shape: of the
-    result.
+    result. listed: the places of which an argument is a list.
     """
 
     kernel: str
@@ -55,11 +55,12 @@ class Instruction(NamedTuple):
     numbers: tuple[float, ...]
     flops: int
     shape: tuple[int, ...]
+    listed: tuple[Place, ...] = ()
 
     @property
     def places(self) -> list[Place]:
         """Those of its arguments that are tensors."""
-        return [argument for argument in self.arguments if isinstance(argument, Place)]
+        return [*[argument for argument in self.arguments if isinstance(argument, Place)], *self.listed]
 
 
 class Programs(NamedTuple):
@@ -68,9 +69,10 @@ class Programs(NamedTuple):
     code (instructions, 24), numbers (instructions, 4): see there.
     inputs (inputs, 4): see `kernels.steps.gather`.
     strides (seeds, 2): the places of seeds, and by how much each grows from step to step.
-    parts (programs, 10): for each program the first instructions of the way forward, of the way back, and of the next
+    parts (programs, 11): for each program the first instructions of the way forward, of the way back, and of the next
         program; its first input, and that of the next; where the loss lies, the number whose gradients are computed,
-        and that number's own gradient; whether it uses all cores; and where its whole numbers begin.
+        and that number's own gradient; whether it uses all cores; where its whole numbers begin; and whether it adds
+        its gradients to those that are there.
     """
 
     code: np.ndarray
@@ -88,12 +90,14 @@ class Recorder:
     inputs: leaves that every batch gives numbers for. All other leaves are constants.
     dtype: of all tensors but those of whole numbers.
     buffers: tensors that steps themselves change, such as running means, and their places, which all programs share.
+    adds: whether gradients of parameters are added to those that are there, of other batches.
     """
 
     parameters: Sequence[Tensor]
     inputs: Sequence[Tensor]
     dtype: np.dtype
     buffers: dict[Tensor, Place]
+    adds: bool = False
     instructions: list[Instruction] = field(default_factory=list)
     #: Numbers that never change, and where they lie; and leaves that neither learn nor come with the batch.
     constants: list[tuple[np.ndarray, Place]] = field(default_factory=list)
@@ -102,6 +106,11 @@ class Recorder:
     integers: list[int] = field(default_factory=lambda: [0] * kernels.HEAD)
     #: Seeds of random numbers, as they were, with their places in `integers`.
     seeds: list[tuple[int, int]] = field(default_factory=list)
+    #: Whole numbers that tensors count, with their places in `integers`; and by how much a step increases tensors.
+    counts: list[tuple[Tensor, int]] = field(default_factory=list)
+    growth: dict[Tensor, np.ndarray] = field(default_factory=dict)
+    #: The places in `integers` at which the starts of others stand.
+    lists: list[tuple[int, Place]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         sizes = [parameter.data.size for parameter in self.parameters]
@@ -142,6 +151,10 @@ class Recorder:
         """A place for a result."""
         return Place(size)
 
+    def wide(self, size: int) -> Place:
+        """A place for numbers of float64, whatever the type of all others."""
+        return Place(size * np.dtype(np.float64).itemsize // self.dtype.itemsize)
+
     def constant(self, array: np.ndarray) -> Place:
         """A place for numbers that never change."""
         place = Place(array.size)
@@ -169,6 +182,12 @@ class Recorder:
         self.integers += numbers
         return len(self.integers) - len(numbers)
 
+    def listed(self, places: Sequence[Place]) -> int:
+        """A place for a list of places, each with its start and its size."""
+        table = self.whole([number for place in places for number in (-1, place.size)])
+        self.lists += [(table + 2 * k, place) for k, place in enumerate(places)]
+        return table
+
     def wants(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on a parameter, so that its gradient is needed."""
         return tensor in self._wanted
@@ -177,7 +196,7 @@ class Recorder:
         """A place for a share of the gradient of a tensor; None if nobody wants it."""
         if not self.wants(tensor):
             return None
-        if tensor not in self._own or tensor in self._handed_out:
+        if self.adds or tensor not in self._own or tensor in self._handed_out:
             return self.new(tensor.data.size)
         self._handed_out.add(tensor)
         return self._own[tensor]
@@ -189,10 +208,13 @@ class Recorder:
         flops: int = 0,
         shape: tuple[int, ...] = (),
         numbers: Sequence[float] = (),
+        listed: Sequence[Place] = (),
     ) -> None:
         """Add an instruction: the kernel of that name, None for a place that there is not."""
-        given = tuple(-1 if argument is None else argument for argument in arguments)
-        self.instructions.append(Instruction(name, self._address(name), given, tuple(numbers), flops, shape))
+        given, about = tuple(-1 if argument is None else argument for argument in arguments), (flops, shape)
+        self.instructions.append(
+            Instruction(name, self._address(name), given, tuple(numbers), *about, listed=tuple(listed))
+        )
 
     def emit_product(self, name: str, *arguments: Place | int | None, work: int, **about: Any) -> None:
         """`emit` for kernels that call BLAS, which are shared out among the cores when there is much to do.
@@ -254,6 +276,19 @@ class Recorder:
         self.emit("total", *parts, place, new, flops=place.size, shape=(*shape[:first], *shape[last:]), numbers=[count])
         return new
 
+    def picked(self, place: Place, numbers: np.ndarray, target: Place | None = None) -> Place:
+        """The elements of a place with these numbers, in their order; the place itself, if it holds just those.
+
+        target: where they shall be, wherever they are now; a new place unless given.
+        """
+        chosen = numbers.ravel()
+        if target is None and chosen.size == place.size and (chosen == np.arange(chosen.size)).all():
+            return place
+        new = self.new(chosen.size) if target is None else target
+        table = self.whole(chosen.tolist())
+        self.emit("select", chosen.size, table, place, new, shape=numbers.shape, numbers=[0])
+        return new
+
     def rearranged(self, x: Tensor, shape: tuple[int, ...], places: np.ndarray, filling: float = 0.0) -> tuple:
         """The elements of x at these places, in another shape, -1 for `filling`; returned as a rule's `lower` does."""
         table, size, y = self.whole(places.ravel().tolist()), places.size, self.new(places.size)
@@ -280,6 +315,13 @@ class Recorder:
         self._fixed.append(place)
         return place
 
+    def count(self, tensor: Tensor | None) -> int:
+        """A place for the whole number that a tensor holds, which this call has increased by 1; -1 for no tensor."""
+        if tensor is None:
+            return -1
+        self.counts.append((tensor, self.whole([0])))
+        return self.counts[-1][1]
+
     def unstretched(self, place: Place, shape: tuple[int, ...], to: tuple[int, ...]) -> Place:
         """Sums over the dimensions in which `to` was stretched to become `shape`."""
         before = (1,) * (len(shape) - len(to)) + to
@@ -296,15 +338,14 @@ class Recorder:
         nodes = latest_first(goal)
         backwards: dict[Tensor, Backward] = {}
         for node in reversed(nodes):
-            if node.op is None:
-                raise ValueError("compile_step: the loss was computed from no parameter; there is nothing to train")
-            if node.op.lower is None:
-                raise NotImplementedError(
-                    f"compile_step: {node.op.symbol!r} has no compiled form yet; train without compile=True"
-                )
-            if any(parent in self._wanted for parent in node.parents):
-                self._wanted.add(node)
-            self._values[node], backwards[node] = node.op.lower(self, node)
+            lower = self._form(node)
+            if node.data.dtype.kind == "i":  # of an input in another shape, which whoever reads it will find
+                continue
+            self._values[node], way_back = lower(self, node)
+            if way_back is not None:
+                backwards[node] = way_back
+                if any(parent in self._wanted for parent in node.parents):
+                    self._wanted.add(node)
         self.forward = len(self.instructions)
         seed = self._gradients[goal] = self.new(1)
         for node in nodes:
@@ -324,11 +365,29 @@ class Recorder:
         self.results = self._values[loss], self._values[goal], seed
         self._fixed += self.results
 
+    def _form(self, node: Tensor) -> Callable[[Any, Tensor], tuple[Any, Backward | None]]:
+        """What writes the instructions of an operation."""
+        if node.op is None:
+            raise ValueError("compile_step: the loss was computed from no parameter; there is nothing to train")
+        if node.op.lower is None:
+            raise NotImplementedError(
+                f"compile_step: {node.op.symbol!r} has no compiled form; give its rule one (`lower`), or train "
+                "without compiling"
+            )
+        if node.data.dtype not in (self.dtype, np.bool_) and self._source(node) not in self._labels:
+            raise NotImplementedError(
+                f"compile_step: {node.op.symbol!r} gives {node.dtype}, and a step computes in {self.dtype} alone, the "
+                "type of its parameters; convert before it, leave the conversion out, or make a model of that type"
+            )
+        return node.op.lower
+
     def _collect(self, tensor: Tensor, part: Place) -> None:
         """Add a share to the gradient of a tensor."""
-        own, before = self._own.get(tensor), self._gradients.get(tensor)
+        own = self._own.get(tensor)
+        before = self._gradients.get(tensor, own if self.adds else None)
         if before is not None:
             self.emit("add", part.size, part, before, flops=part.size, shape=tensor.shape)
+            self._gradients[tensor] = before
         elif own is not None and part is not own:
             self.emit("copy", part.size, part, own, flops=part.size, shape=tensor.shape)
             self._gradients[tensor] = own
@@ -356,6 +415,8 @@ class Recorder:
             place.start = _gap(taken, end, rounded(place.size))
             taken = sorted([*taken, (place.start, place.start + rounded(place.size), last)])
             size = max(size, place.start + rounded(place.size))
+        for index, place in self.lists:
+            self.integers[index] = place.start
         return size
 
     def code(self) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from fast.arrays import aligned
 from fast.functional.updates import LARGE
 from fast.kernels import steps as kernels
 from fast.recording import Place, Programs, Recorder, differences_between, rounded
-from fast.tensors import Tensor, mark_written
+from fast.tensors import Tensor, mark_written, overwrite, taken_back
 from micro.vocabulary import grad_mode
 
 #: Tensors in, the loss out.
@@ -88,7 +88,9 @@ class Step:
         """Many steps in one call; returns their losses, each before its update.
 
         data: arrays with a row for each sample, as the loss takes them.
-        order (steps, batch): the rows of each step's batch; -1 fills up a batch that is smaller.
+        order (steps, batch): the rows of each step's batch; -1 fills up a batch that is smaller. Or (steps, batches,
+            batch): the gradients of several batches are added up for one update, as if they were one, in the memory of
+            one; -1 fills up a step that has fewer.
         learning_rates (steps,): that of each step; the optimizer's for all unless given.
 
         A loss that is infinite or not a number is the last one: that step changes nothing.
@@ -100,12 +102,15 @@ class Step:
             raise ValueError(
                 f"run: learning_rates has shape {rates.shape}, needed is ({len(order)},), one for each step"
             )
-        sizes = np.full(len(order), order.shape[1]) if order.min() >= 0 else (order >= 0).sum(axis=1)
-        which = np.empty(len(order), np.int64)
-        for size in {*sizes.tolist()}:
-            first = order[sizes.argmax() if size == sizes.max() else (sizes == size).argmax(), :size]
-            which[sizes == size] = self._program([array[first] for array in arrays])
-        return self._train(*_tables(arrays, self.dtype), order, which, rates)
+        sizes = (order.reshape(len(order), -1, order.shape[-1]) >= 0).sum(axis=2)
+        steps, rows = np.nonzero(sizes)[0], order.reshape(-1, order.shape[-1])[sizes.ravel() > 0]
+        sizes, which = sizes[sizes > 0], np.empty(len(rows), np.int64)
+        several = np.bincount(steps)[steps] > 1
+        for size, adds in {*zip(sizes.tolist(), several.tolist(), strict=True)}:
+            alike = (sizes == size) & (several == adds)
+            which[alike] = self._program([array[rows[alike.argmax(), :size]] for array in arrays], adds)
+        shares, tables = sizes / np.bincount(steps, sizes)[steps], _tables(arrays, self.dtype)
+        return self._train(*tables, rows, which, rates, steps, shares)
 
     def run_batches(self, batches: Sequence[Sequence[Any]]) -> np.ndarray:
         """A step on each of these batches in turn, which may be of different shapes; returns their losses, as `run`.
@@ -115,13 +120,16 @@ class Step:
         found = [self._arrays(batch) for batch in batches]
         if not found:
             raise ValueError("run_batches: there are no batches; give at least one")
-        which = np.array([self._program(arrays) for arrays in found])
-        rates = np.full(len(found), self.optimizer.lr)
-        return self._train(*_tables_of_batches(found, self.dtype), np.arange(len(found))[:, None], which, rates)
+        which, steps = np.array([self._program(arrays) for arrays in found]), np.arange(len(found))
+        rates, tables = np.full(len(found), self.optimizer.lr), _tables_of_batches(found, self.dtype)
+        return self._train(*tables, steps[:, None], which, rates, steps, np.ones(len(found)))
 
-    def gradients(self, *batch: Any) -> float:
-        """The loss of a batch, and in `grad` of each parameter its gradient; `optimizer.step()` then updates."""
-        return self._one(batch, updates=False)
+    def gradients(self, *batch: Any, batch_size: int | None = None) -> float:
+        """The loss of a batch, and in `grad` of each parameter its gradient; `optimizer.step()` then updates.
+
+        batch_size: of the parts in which it is computed, in less memory; their gradients are added up.
+        """
+        return self._one(batch, False, batch_size)
 
     def measure(self, *batch: Any) -> list[Measured]:
         """The recorded instructions for such a batch, each measured by itself; for `viz.roofline`."""
@@ -156,11 +164,16 @@ class Step:
     # ------------------------------------------------------------------------------------------------------------------
     # Running.
 
-    def _one(self, batch: Sequence[Any], updates: bool) -> float:
+    def _one(self, batch: Sequence[Any], updates: bool, batch_size: int | None = None) -> float:
         """One step, with an update or without."""
         arrays = self._arrays(batch)
-        which, rates = np.array([self._program(arrays)]), np.array([self.optimizer.lr])
-        return float(self._train(*_tables_of_batches([arrays], self.dtype), _FIRST, which, rates, updates)[0])
+        count, size = len(arrays[0]), batch_size or len(arrays[0])
+        parts = [[array[start : start + size] for array in arrays] for start in range(0, count, size)]
+        which = np.array([self._program(part, len(parts) > 1) for part in parts])
+        rates, shares = np.array([self.optimizer.lr]), np.array([len(part[0]) / count for part in parts])
+        order, steps = np.arange(len(parts))[:, None], np.zeros(len(parts), np.int64)
+        tables = _tables_of_batches(parts, self.dtype)
+        return float(self._train(*tables, order, which, rates, steps, shares, updates)[0])
 
     def _train(
         self,
@@ -169,29 +182,39 @@ class Step:
         order: np.ndarray,
         which: np.ndarray,
         rates: np.ndarray,
+        steps: np.ndarray,
+        shares: np.ndarray,
         updates: bool = True,
     ) -> np.ndarray:
-        """Steps, each by its program; see the kernel for the arguments."""
-        settings, found, programs = self._begin(), np.empty(len(order)), self._programs
+        """Steps, of a batch each or of several; returns their losses.
+
+        See the kernel for the other arguments.
+        """
+        settings, found, programs = self._begin(), np.zeros(len(rates)), self._programs
         with threads.parallel_products() if programs.parts[which, 8].any() else nullcontext():
             done = kernels.train(
-                *(*programs, which, self.limits, self.ends, settings.kind, settings.settings, settings.done, rates),
+                *(*programs, which, steps, shares, self.limits, self.ends),
+                *(settings.kind, settings.settings, settings.done, rates),
                 *(self._parallel_update(settings), updates, floats, whole, order),
                 *(self._memory, self._integers, self._state, found),
             )
-        self._end(settings, done, updates)
-        self._check_refused(which, done)
-        return found[: done + 1]
+        ended = len(rates) if done == len(order) else int(steps[done])
+        self._count += done
+        self._end(settings, ended if updates else 0)
+        self._grow(which[: done + 1])
+        self._check_refused(which, steps, done)
+        return found[: ended + 1]
 
-    def _check_refused(self, which: np.ndarray, done: int) -> None:
+    def _check_refused(self, which: np.ndarray, steps: np.ndarray, done: int) -> None:
         """Raise the error of the loss that did not take its numbers, if one did not."""
         if done == len(which):
             return
         recorder, start = self._recorders[which[done]], self._programs.parts[which[done], 9]
         if self._integers[start + kernels.REFUSED]:
             self._integers[start + kernels.REFUSED] = 0
-            self._losses(recorder.read_inputs(self._memory, self._integers[start:]))  # which says what is wrong
-            raise ValueError(f"run: the loss does not take the numbers of step {done}")
+            with taken_back():
+                self._losses(recorder.read_inputs(self._memory, self._integers[start:]))  # which says what is wrong
+            raise ValueError(f"run: the loss does not take the numbers of step {steps[done]}")
 
     def _begin(self) -> optimizers.Settings:
         """Let parameters, gradients and what the optimizer remembers lie in the memory of this step."""
@@ -217,11 +240,15 @@ class Step:
                 if tensor._memory is not None and tensor._memory.written != self._leaves.get((tensor, place)):
                     self._memory[place.start : place.start + place.size] = tensor.data.ravel()
                     self._leaves[tensor, place] = tensor._memory.written
+        for recorder, start in zip(self._recorders, self._programs.parts[:, 9], strict=True):
+            for k, (tensor, position) in enumerate(recorder.counts):
+                calls = sum(other is tensor for other, _ in recorder.counts[: k + 1])
+                self._integers[start + position] = tensor.item() + calls
         return settings
 
-    def _end(self, settings: optimizers.Settings, steps: int, updates: bool) -> None:
-        """Tell the tensors that they were written to, and the optimizer what it remembers."""
-        done = settings.done + (steps if updates else 0)
+    def _end(self, settings: optimizers.Settings, updates: int) -> None:
+        """Tell the tensors that they were written to, and the optimizer what it remembers after so many updates."""
+        done = settings.done + updates
         for i, parameter, kept in zip(self._numbers, self.parameters, self._kept, strict=True):
             mark_written(parameter)
             if kept and done:
@@ -229,7 +256,12 @@ class Step:
         for tensor, place in self._buffers.items():
             tensor.data[...] = self._memory[place.start : place.start + place.size].reshape(tensor.shape)
             mark_written(tensor)
-        self._count += steps
+
+    def _grow(self, which: np.ndarray) -> None:
+        """Let whole numbers grow that count batches. which: the programs of the batches."""
+        for number, recorder in enumerate(self._recorders):
+            for tensor, growth in recorder.growth.items():
+                overwrite(tensor, tensor.data + (which == number).sum() * growth)
 
     def _make_views(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each parameter, where its numbers and those of its gradient lie."""
@@ -257,21 +289,24 @@ class Step:
     # ------------------------------------------------------------------------------------------------------------------
     # Recording.
 
-    def _program(self, batch: Sequence[np.ndarray]) -> int:
-        """The number of the program for batches of this shape; recorded, if there is none yet."""
-        key = (*[(array.shape, array.dtype.char) for array in batch], threads.alone())
+    def _program(self, batch: Sequence[np.ndarray], adds: bool = False) -> int:
+        """The number of the program for batches of this shape; recorded, if there is none yet.
+
+        adds: whether it adds its gradients to those of other batches.
+        """
+        key = (*[(array.shape, array.dtype.char) for array in batch], threads.alone(), adds)
         if key not in self._known:
-            self._record(batch)
+            self._record(batch, adds)
             self._known[key] = len(self._recorders) - 1
             self._programs = self._join()
         return self._known[key]
 
-    def _record(self, batch: Sequence[np.ndarray]) -> None:
+    def _record(self, batch: Sequence[np.ndarray], adds: bool) -> None:
         if not grad_mode.recording:
             raise ValueError("compile_step: within no_grad nothing is recorded; train outside of it")
-        recorder = self._write(batch)
+        recorder = self._write(batch, adds)
         for axes in (0, None):  # the same numbers in other places: of other samples, and within each of them
-            other = self._write([np.flip(array, axes) for array in batch])
+            other = self._write([np.flip(array, axes) for array in batch], adds)
             for difference in differences_between(recorder, other):
                 raise ValueError(
                     f"compile_step: for another batch of the same shape {difference}; what a step does must not depend "
@@ -284,11 +319,14 @@ class Step:
             self._memory[place.start : place.start + place.size] = array
         self._recorders.append(recorder)
 
-    def _write(self, batch: Sequence[np.ndarray]) -> Recorder:
+    def _write(self, batch: Sequence[np.ndarray], adds: bool) -> Recorder:
         tensors = [Tensor(np.ascontiguousarray(array)) for array in batch]
-        tensors[0].requires_grad = batch[0].dtype.kind == "f"  # so that what is done with it is recorded
-        recorder = Recorder(self.parameters, tensors, self.dtype, self._buffers)
-        recorder.write(*self._losses(tensors))
+        tensors[0].requires_grad = True  # so that what is done with it is recorded
+        recorder = Recorder(self.parameters, tensors, self.dtype, self._buffers, adds)
+        with taken_back() as before:
+            recorder.write(*self._losses(tensors))
+            counting = {x: numbers for x, numbers in before.items() if numbers.dtype.kind == "i"}
+            recorder.growth = {x: x.data - numbers for x, numbers in counting.items()}
         return recorder
 
     def _join(self) -> Programs:
@@ -298,7 +336,7 @@ class Step:
         """
         made = [recorder.code() for recorder in self._recorders]
         inputs = [recorder.input_table() for recorder in self._recorders]
-        parts, strides = np.zeros((len(made), 10), np.int64), []
+        parts, strides = np.zeros((len(made), 11), np.int64), []
         integers: list[np.ndarray] = []
         for number, (part, recorder) in enumerate(zip(parts, self._recorders, strict=True)):
             start, before = sum(len(code) for code, _ in made[:number]), sum(len(table) for table in inputs[:number])
@@ -306,11 +344,12 @@ class Step:
             part[:3] = start, start + recorder.forward, start + len(recorder.instructions)
             part[3:5] = before, before + len(inputs[number])
             part[5:8] = [place.start for place in recorder.results]
-            part[8:] = any(i.kernel.endswith("_parallel") for i in recorder.instructions), base
+            part[8:] = any(i.kernel.endswith("_parallel") for i in recorder.instructions), base, recorder.adds
             integers.append(np.array(recorder.integers, np.int64))
             for (seed, place), stride in zip(recorder.seeds, recorder.strides(), strict=True):
                 integers[-1][place] = np.uint64((seed + self._count * stride) % 2**64).astype(np.int64)
                 strides.append((base + place, stride))
+            strides += [(base + place, int(recorder.growth[tensor])) for tensor, place in recorder.counts]
         self._integers = np.concatenate(integers)
         codes, numbers = zip(*made, strict=True)
         table = np.array(strides, np.int64).reshape(-1, 2)
@@ -348,11 +387,13 @@ class Step:
 
 def _check_order(order: np.ndarray, rows: int) -> None:
     known = order >= 0
-    gaps = order.ndim == 2 and (known[:, 1:] > known[:, :-1]).any()
-    if order.ndim != 2 or not order.size or gaps or not known[:, 0].all() or order.max() >= rows:
+    begun = known[..., 0] if order.ndim == 3 else known[:, :1]  # for each step, which of its batches there are
+    gaps = [(there[..., 1:] > there[..., :-1]).any() for there in (known, begun)]
+    if order.ndim not in (2, 3) or not order.size or any(gaps) or not begun[:, 0].all() or order.max() >= rows:
         raise ValueError(
             f"run: order of shape {order.shape} holds numbers from {order.min(initial=0)} to {order.max(initial=0)}; "
-            f"give (steps, batch), rows of the data from 0 to {rows - 1}, with -1 behind the last of a smaller batch"
+            f"give (steps, batch) or (steps, batches, batch), rows of the data from 0 to {rows - 1}, with -1 behind "
+            "the last of a smaller batch"
         )
 
 
@@ -382,8 +423,9 @@ def compile_step(
         given.
 
     The numbers are those of the same steps without compiling. What is recorded is what was computed from parameters,
-    and from the first tensor of the batch, by operations that have a compiled form. Whatever else happens in `loss`
-    happens once: a step that depends on the numbers of its batch in another way raises ValueError.
+    and from the first tensor of the batch; all operations have a compiled form, in the type of the parameters. Whatever
+    else happens in `loss` happens once, and tensors that it overwrites get their old numbers back: a step that depends
+    on the numbers of its batch in another way raises ValueError, and one that needs another type NotImplementedError.
     """
     if not callable(loss):
         raise TypeError(f"compile_step: loss={loss!r:.80} is no function; give lambda x, y: nn.mse_loss(model(x), y)")
@@ -395,10 +437,6 @@ def compile_step(
         if not limit > 0:
             raise ValueError(f"compile_step: {name}={limit!r}; give a positive number, or leave it out for no limit")
     return Step(loss, optimizer, penalty, max_norm, clip_value)
-
-
-#: The order of a single batch that is one row of the data.
-_FIRST = np.zeros((1, 1), np.int64)
 
 
 def _tables(arrays: Sequence[np.ndarray], dtype: Any) -> tuple[np.ndarray, np.ndarray]:

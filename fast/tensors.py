@@ -7,7 +7,9 @@ that matrix without writing it down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from operator import attrgetter
@@ -34,14 +36,14 @@ class Rule:
     reads: the parents, by position, whose numbers `backward` reads, with -1 for the result itself; None for all of
         these. They must not be overwritten before `backward`, which refuses to compute with other numbers.
     lower: writes the instructions that compute the result in a compiled step, given a `Recorder` (see
-        `fast/recording.py`); returns where the result lies, and the function that writes the way back. None, where
-        there is no compiled form.
+        `fast/recording.py`); returns where the result lies, and the function that writes the way back, None for no
+        way back. None, where there is no compiled form.
     """
 
     symbol: str
     backward: Callable[[Tensor, np.ndarray], Gradients]
     reads: tuple[int, ...] | None = None
-    lower: Callable[[Any, Tensor], tuple[Any, Callable[[Any], Sequence[Any]]]] | None = None
+    lower: Callable[[Any, Tensor], tuple[Any, Callable[[Any], Sequence[Any]] | None]] | None = None
 
 
 class Tensor(Vocabulary):
@@ -133,7 +135,7 @@ class Tensor(Vocabulary):
         checks.broadcast_shape(name, *[np.shape(array) for array in arrays])
         if name in "&|^":
             checks.truth_values(name, [np.asarray(array).dtype.name for array in arrays])
-        return Tensor(np.asarray(function(*arrays)))
+        return note(_COMPARISONS[name], np.asarray(function(*arrays)), arguments)
 
     def item(self) -> float:
         """The number, where there is only one."""
@@ -162,8 +164,7 @@ class Tensor(Vocabulary):
         """Overwrite the numbers with those of a list, an array or a tensor of the same shape; returns itself."""
         source = _as_array(numbers, self.dtype)
         checks.copy_shape(self.shape, source.shape)
-        self.data[...] = source
-        mark_written(self)
+        overwrite(self, source)
         return self
 
     def detach(self) -> Tensor:
@@ -230,6 +231,13 @@ def record(rule: Rule, data: np.ndarray, parents: tuple[Tensor, ...], saved: Any
     return result
 
 
+def note(rule: Rule, data: np.ndarray, arguments: tuple[Any, ...]) -> Tensor:
+    """The result of an operation without slopes: it joins the graph only of a step that is recorded to be compiled."""
+    if _undo.before is None:
+        return Tensor(data)
+    return record(rule, data, tuple([a if isinstance(a, Tensor) else Tensor(np.array(a)) for a in arguments]))
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Memory: who shares it, and whether it has been overwritten while a gradient was still to be computed from it.
 
@@ -260,6 +268,35 @@ def mark_written(x: Tensor) -> None:
     if x._memory is None:
         x._memory = Memory()
     x._memory.written = _last_written = next(_clock)
+
+
+def overwrite(x: Tensor, numbers: Any, index: Any = ...) -> None:
+    """Write numbers into x, at an index."""
+    if _undo.before is not None:
+        _undo.before.setdefault(x, x.data.copy())
+    x.data[index] = numbers
+    mark_written(x)
+
+
+class _Undo(threading.local):
+    """Of a Python thread: the tensors that were overwritten, and what stood in them before; None for nobody asks."""
+
+    before: dict[Tensor, np.ndarray] | None = None
+
+
+_undo = _Undo()
+
+
+@contextmanager
+def taken_back() -> Iterator[dict[Tensor, np.ndarray]]:
+    """What is overwritten inside has its old numbers again at the end; till then they are in the dictionary."""
+    outer, _undo.before = _undo.before, {}
+    try:
+        yield _undo.before
+    finally:
+        for x, numbers in reversed(_undo.before.items()):
+            x.data[...] = numbers
+        _undo.before = outer
 
 
 _time_of_recording = attrgetter("_recorded")
@@ -372,6 +409,22 @@ def _elementwise_rule(op: Op) -> Rule:
 
 
 _ELEMENTWISE = {op.name: _elementwise_rule(op) for op in OPS.values()}
+
+
+def _lower_comparison(recorder: Any, node: Any) -> Any:
+    """1 where it holds, else 0, which no gradient passes."""
+    size, y = node.data.size, recorder.new(node.data.size)
+    places = [recorder.stretched(parent, node.shape) for parent in node.parents]
+    relation = list(_COMPARISONS).index(node.op.symbol)
+    recorder.emit("compare", size, relation, *places, y, flops=size, shape=node.shape)
+    return y, None
+
+
+#: In the order of the kernel, `holds` in `kernels/steps.py`.
+_COMPARISONS = {
+    name: Rule(name, lambda node, grad: [None] * len(node.parents), reads=(), lower=_lower_comparison)
+    for name in ("==", "!=", "<", "<=", ">", ">=", "&", "|", "^")
+}
 
 
 def _operands(op: Op, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:

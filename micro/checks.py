@@ -594,6 +594,12 @@ def batch_norm_arguments(
     return count
 
 
+def counted(momentum: float | None, num_batches_tracked: Any | None) -> None:
+    """Who weighs all batches alike has to count them."""
+    if momentum is None and num_batches_tracked is None:
+        raise ValueError("batch_norm: momentum=None needs num_batches_tracked, such as tensor(0), to count batches in")
+
+
 def normalized_shape(name: str, x: Any, wanted: Any, weight: Any | None, bias: Any | None) -> Shape:
     """The last dimensions of x, as a tuple; weight and bias, where there are any, have the same shape."""
     given = {key: tensor for key, tensor in {"weight": weight, "bias": bias}.items() if tensor is not None}

@@ -15,7 +15,6 @@ from nn.dropout import Dropout
 from nn.engine import Tensor
 from nn.history import Run
 from nn.modules import first_parameter
-from nn.normalization import BatchNorm
 
 #: So long may a call take, in seconds: Ctrl-C waits for its end.
 PATIENCE = 0.1
@@ -41,13 +40,9 @@ class CompiledSteps:
                 f"fit: compile=True needs the engine `fast`, and the model is one of {engine.__name__}; leave it "
                 "out, or make the model with engine=fast"
             )
-        if run.settings["accumulate"] > 1:
-            raise ValueError("fit: compile=True takes one batch a step; leave out accumulate, or compile")
-        if any(isinstance(module, BatchNorm) and module.momentum is None for module in run.model.modules()):
-            raise ValueError("fit: compile=True takes no batch norm with momentum=None; give it one, such as 0.1")
         self.run, self.samples, self.loss = run, samples, goal.loss
         self._dropouts = {module: module.calls for module in run.model.modules() if isinstance(module, Dropout)}
-        self._growth: dict[Any, int] = {}  # of the calls of those, and of buffers that count, in a step
+        self._growth: dict[Dropout, int] = {}  # of these calls, in a batch
         self._step = engine.compile_step(self._recorded_loss, run.optimizer, penalty=goal.penalty)
         self._pace = PATIENCE  # seconds a step, as far as is known
 
@@ -65,8 +60,9 @@ class CompiledSteps:
 
     def _one(self, batch: Sequence[np.ndarray]) -> float:
         """A step with callbacks between backward and update."""
-        error = self._step.gradients(*batch)
-        self._count(1)
+        size = self.run.settings["batch_size"]
+        error = self._step.gradients(*batch, batch_size=size)
+        self._count(-(-len(batch[0]) // size))
         if np.isfinite(error):
             for callback in self.run.callbacks:
                 callback.on_backward_end(self.run)
@@ -75,24 +71,24 @@ class CompiledSteps:
 
     def _many(self, row_batches: Iterable[np.ndarray]) -> Iterator[Done]:
         remaining, size = iter(row_batches), min(len(self.samples[0]), self.run.settings["batch_size"])
+        batches = min(-(-len(self.samples[0]) // size), self.run.settings["accumulate"])
         while part := list(islice(remaining, int(np.clip(PATIENCE / self._pace, 1, MOST)))):
-            order = np.full((len(part), size), -1)
+            order = np.full((len(part), batches * size), -1)
             for line, rows in zip(order, part, strict=True):
                 line[: len(rows)] = rows
             started = time.perf_counter()
-            losses = self._step.run(self.samples, order).tolist()
-            self._count(len(losses))
+            losses = self._step.run(self.samples, order.reshape(len(part), batches, size)).tolist()
+            self._count(sum(-(-len(rows) // size) for rows in part[: len(losses)]))
             self._pace = (time.perf_counter() - started) / len(losses)
             for number, (rows, error) in enumerate(zip(part, losses, strict=False), start=1):
                 yield rows, error, number == len(losses)
 
     def _recorded_loss(self, x: Tensor, *wanted: Tensor) -> Tensor:
-        """The loss, computed to be recorded: what else calls in training leave behind is taken back.
+        """The loss, computed to be recorded, which is no call of a dropout: the numbers of its calls are taken back.
 
-        Dropout begins anew from the calls of the beginning, from which the engine counts its steps.
+        It begins anew from the calls of the beginning, from which the engine counts its steps.
         """
         before = {module: module.calls for module in self._dropouts}
-        buffers = [(buffer, np.array(buffer)) for _, buffer in self.run.model.named_buffers()]
         for module, calls in self._dropouts.items():
             module.calls = calls
         try:
@@ -101,18 +97,11 @@ class CompiledSteps:
             for module, calls in self._dropouts.items():
                 self._growth[module] = module.calls - calls
                 module.calls = before[module]
-            for buffer, numbers in buffers:
-                if numbers.dtype.kind == "i":
-                    self._growth[buffer] = int(np.sum(np.asarray(buffer) - numbers))
-                buffer.copy_(numbers)
 
-    def _count(self, steps: int) -> None:
-        """Let layers know of steps that they took no part in."""
-        for counting, growth in self._growth.items():
-            if isinstance(counting, Dropout):
-                counting.calls += steps * growth
-            else:
-                counting.copy_(counting.item() + steps * growth)
+    def _count(self, batches: int) -> None:
+        """Let dropouts know of batches that they took no part in."""
+        for module, growth in self._growth.items():
+            module.calls += batches * growth
 
 
 def _looks_on(callback: Callback) -> bool:

@@ -69,15 +69,10 @@ class BatchNorm(_Norm):
         functional = engine_of(name, x).functional
         if len(x.shape) not in self.dimensions:
             raise ValueError(f"{name}: the input has shape {x.shape}; give {' or '.join(self.dimensions.values())}")
-        running = self.running_mean, self.running_var
-        if not self.training or self.num_batches_tracked is None:
-            training = self.num_batches_tracked is None
-            return functional.batch_norm(x, *running, self.weight, self.bias, training, eps=self.eps)
-        batches = self.num_batches_tracked.item() + 1
-        momentum = 1 / batches if self.momentum is None else self.momentum
-        y = functional.batch_norm(x, *running, self.weight, self.bias, True, momentum, self.eps)
-        self.num_batches_tracked.copy_(batches)
-        return y
+        running, batches = (self.running_mean, self.running_var), self.num_batches_tracked
+        training = self.training or batches is None
+        momentum = 0.0 if batches is None else self.momentum  # with nothing to move
+        return functional.batch_norm(x, *running, self.weight, self.bias, training, momentum, self.eps, batches)
 
 
 class BatchNorm1d(BatchNorm):

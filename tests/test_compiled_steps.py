@@ -1,5 +1,6 @@
 """Compiled steps compute what the same steps compute without compiling, to the last bit."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import fast
 import micro
 import nn
+from fast.tensors import record
 
 
 def grid(samples=20, classes=3, seed=0):
@@ -29,6 +31,19 @@ def reshaped(*shape):
     return Reshaped()
 
 
+def moved(norm):
+    """A batch norm that has seen a batch, and stays in evaluation, whose weight and bias learn."""
+    norm(fast.tensor(np.random.default_rng(0).normal(1, 2, (9, 8)), norm.weight.dtype))
+    norm.freeze()
+    norm.requires_grad_(True)
+    return norm
+
+
+def shaped(x):
+    """(N, 8) as (N, 2, 4)."""
+    return x.reshape(-1, 2, 4)
+
+
 class Function(nn.Module):
     """Layers around a function, (N, 6) to (N, 3)."""
 
@@ -40,6 +55,11 @@ class Function(nn.Module):
 
     def forward(self, x):
         return self.last(self.function(self.first(x)))
+
+
+class Scaled(nn.Module):
+    def forward(self, x):
+        return x.to("float32") * 0.5 + x
 
 
 class Words(nn.Module):
@@ -90,6 +110,15 @@ MODELS = {
     "softmax": lambda dtype: dense(nn.Softmax(), dtype=dtype),
     "dropout": lambda dtype: dense(nn.Dropout(0.4, seed=0), nn.ReLU(), nn.Dropout(0.2, seed=1), dtype=dtype),
     "batch norm": lambda dtype: dense(nn.BatchNorm1d(8, engine=fast, dtype=dtype), nn.ReLU(), dtype=dtype),
+    "batch norm of means": lambda dtype: dense(
+        nn.BatchNorm1d(8, momentum=None, engine=fast, dtype=dtype), nn.ReLU(), dtype=dtype
+    ),
+    "batch norm twice": lambda dtype: dense(
+        *[nn.BatchNorm1d(8, momentum=None, engine=fast, dtype=dtype)] * 2, nn.ReLU(), dtype=dtype
+    ),
+    "frozen batch norm": lambda dtype: dense(
+        moved(nn.BatchNorm1d(8, engine=fast, dtype=dtype)), nn.ReLU(), dtype=dtype
+    ),
     "layer norm": lambda dtype: dense(nn.LayerNorm(8, engine=fast, dtype=dtype), dtype=dtype),
     "rms norm": lambda dtype: dense(nn.RMSNorm(8, engine=fast, dtype=dtype), dtype=dtype),
     "arithmetic": lambda dtype: Function(lambda x: (x * x.exp() - 1) / (2 + x**2) + x.abs().sqrt(), dtype=dtype),
@@ -100,6 +129,39 @@ MODELS = {
     "padding": lambda dtype: Function(lambda x: x.pad((1, 2), 0.5), 11, dtype),
     "products": lambda dtype: Function(lambda x: (x.reshape(-1, 2, 4) @ x.reshape(-1, 4, 2)).reshape(-1, 4), 4, dtype),
     "log softmax": lambda dtype: Function(lambda x: x.log_softmax(-1), dtype=dtype),
+    "softmax of columns": lambda dtype: Function(
+        lambda x: x.softmax(0) + shaped(x).log_softmax(1).flatten(1), dtype=dtype
+    ),
+    "logsumexp": lambda dtype: Function(lambda x: x - x.logsumexp(1, keepdim=True) + x.logsumexp(0), dtype=dtype),
+    "logsumexp of all": lambda dtype: Function(
+        lambda x: x - shaped(x).logsumexp((0, 2)).sum() + x.logsumexp(), dtype=dtype
+    ),
+    "cumsum": lambda dtype: Function(lambda x: x.cumsum(1) + x.cumsum(0) + shaped(x).cumsum(1).flatten(1), dtype=dtype),
+    "prod": lambda dtype: Function(lambda x: x * x.prod(1, keepdim=True) + shaped(x).prod((0, 2)).sum(), dtype=dtype),
+    "prod with zeros": lambda dtype: Function(lambda x: x + x.relu().prod(0) + x.prod(), dtype=dtype),
+    "max": lambda dtype: Function(
+        lambda x: x - x.max(1, keepdim=True).values + shaped(x).max(1).values.sum(1, True), dtype=dtype
+    ),
+    "max with ties": lambda dtype: Function(lambda x: x + x.relu().min(0).values * x.relu().max(0)[0], dtype=dtype),
+    "max of all": lambda dtype: Function(lambda x: x * x.max() - x.relu().min(), dtype=dtype),
+    "choices": lambda dtype: Function(
+        lambda x: fast.where((x > 0.1) & ~(x >= x.mean()), x, 0.5 * x) + (x < x[0]) * x - ((x == 0) | (x != x)),
+        dtype=dtype,
+    ),
+    "products of vectors": lambda dtype: Function(
+        lambda x: x + (x[0] @ x.T @ x).tanh() + (x[0] @ x[1]).tanh() + (x @ x[1]).tanh().unsqueeze(1), dtype=dtype
+    ),
+    "products of a stack and a matrix": lambda dtype: Function(
+        lambda x: (shaped(x) @ x[0].reshape(4, 2) + x[1].reshape(1, 2, 4) @ shaped(x).transpose(1, 2)).flatten(1),
+        4,
+        dtype,
+    ),
+    "products of stretched stacks": lambda dtype: Function(
+        lambda x: (x.reshape(-1, 1, 2, 4) @ x[:3].reshape(3, 4, 2)).flatten(1), 12, dtype
+    ),
+    "products of a stack and a vector": lambda dtype: Function(
+        lambda x: fast.cat([shaped(x) @ x[0, :4], x[1, :2] @ shaped(x)], 1), 6, dtype
+    ),
 }
 IMAGES = {
     "images": image_model,
@@ -188,9 +250,95 @@ def test_losses_of_classes():
         check_equal(MODELS["dense"], grid(), loss=loss)
 
 
+def test_whole_numbers_as_samples():
+    x, y = grid()
+    check_equal(MODELS["dense"], ((3 * x).astype(int), y))
+    check_equal(lambda dtype: nn.Sequential(Scaled(), MODELS["dense"](dtype)), ((3 * x).astype(int), y))
+
+
+class Masked(nn.Module):
+    """An embedding, and a mean over the words that are not 0, for numbers of words (N, 5)."""
+
+    def __init__(self, dtype="float32"):
+        super().__init__()
+        self.table = nn.Embedding(7, 3, engine=fast, seed=0, dtype=dtype)
+
+    def forward(self, x):
+        mask = (x.reshape(-1, 5, 1) != 0).to(self.table.weight.dtype)
+        return (mask * self.table(x)).sum(1) / (mask.sum(1) + 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_masks_of_words(dtype):
+    random = np.random.default_rng(0)
+    check_equal(Masked, (random.integers(7, size=(20, 5)), random.integers(3, size=20)), dtype)
+
+
+def test_a_penalty_of_activations():
+    (x, y), results = grid(), []
+    for compiled in (True, False):
+        model, inputs = MODELS["dense"]("float32"), (fast.tensor(x, "float32"), fast.tensor(y))
+        optimizer = nn.SGD(model.parameters(), lr=0.05)
+
+        def loss(x, y, model=model):
+            hidden = model[0](x)
+            return nn.cross_entropy(model[2](model[1](hidden)), y) + 1e-2 * nn.l2_penalty([hidden, model[0].weight])
+
+        step = fast.compile_step(loss, optimizer)
+        losses = []
+        for _ in range(3):
+            if compiled:
+                losses.append(step(x, y))
+                continue
+            error = loss(*inputs)
+            optimizer.zero_grad()
+            error.backward()
+            optimizer.step()
+            losses.append(error.item())
+        results.append(losses)
+    assert results[0] == results[1]
+
+
 def test_penalties_and_weights_of_samples():
     check_equal(MODELS["dense"], grid(), penalty=lambda p: 1e-2 * nn.l2_penalty(p) + 1e-3 * nn.l1_penalty(p))
     check_equal(MODELS["dense"], grid(), sample_weight=np.linspace(0.5, 1.5, 20))
+
+
+def test_weights_of_samples_with_several_outputs():
+    x, y = grid()
+    for loss in (nn.mse_loss, nn.binary_cross_entropy_with_logits):
+        data = x, np.stack([y > 0, y > 1, y > 2], 1).astype(float)
+        check_equal(MODELS["dense"], data, loss=loss, sample_weight=np.linspace(0.5, 1.5, 20))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["dense", "dropout", "batch norm of means", "twice"])
+def test_several_batches_for_one_update(name, dtype):
+    for batch_size, accumulate in ((8, 2), (3, 3)):  # the last step of an epoch has fewer, and a smaller one
+        settings = {"batch_size": batch_size, "accumulate": accumulate, "optimizer": nn.Adam}
+        check_equal(MODELS[name], grid(), dtype, **settings)
+        check_equal(MODELS[name], grid(), dtype, **settings, penalty=lambda p: 1e-2 * nn.l2_penalty(p))
+
+
+def test_several_batches_with_callbacks_and_weights():
+    settings = {"batch_size": 3, "accumulate": 3, "sample_weight": np.linspace(0.5, 1.5, 20)}
+    check_equal(MODELS["dropout"], grid(), callbacks=[nn.ClipGradNorm(0.5)], **settings)
+    check_equal(
+        MODELS["dense"], grid(), augment=lambda batch, random: batch + random.normal(size=batch.shape), **settings
+    )
+
+
+def test_several_batches_are_one_large_batch():
+    (x, y), found = grid(), []
+    parts = [[[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, -1, -1]], [[10, 11, 12, 13], [14, 15, 16, 17], [18, 19, -1, -1]]]
+    for order in (np.arange(20).reshape(2, 10), parts):
+        model = MODELS["dense"]("float64")
+        found += [step_of(model).run((x, y), order), np.asarray(model[0].weight)]
+    np.testing.assert_allclose(found[0], found[2], rtol=1e-12)
+    np.testing.assert_allclose(found[1], found[3], rtol=1e-12)
+    for order in ([[[-1, -1], [0, 1]]], [[[0, 1], [-1, -1], [2, 3]]], [[[0, -1, 1]]]):
+        with pytest.raises(ValueError, match="behind the last"):
+            step_of(MODELS["dense"]("float64")).run((x, y), order)
 
 
 def test_callbacks_between_steps_have_their_say():
@@ -241,12 +389,13 @@ def test_frozen_layers_stay():
         model[0].freeze()
         return model
 
+    check_equal_without_gradients(make, penalty=lambda p: 1e-2 * nn.l2_penalty(p) + 1e-3 * nn.l1_penalty(p))
     model, _, _ = check_equal_without_gradients(make)
     np.testing.assert_array_equal(np.asarray(model[0].weight), np.asarray(make("float32")[0].weight))
 
 
-def check_equal_without_gradients(make):
-    expected, found = (train(make, grid(), "float32", compile) for compile in (False, True))
+def check_equal_without_gradients(make, **settings):
+    expected, found = (train(make, grid(), "float32", compile, **settings) for compile in (False, True))
     assert found[2].step_loss == expected[2].step_loss
     return found
 
@@ -424,6 +573,54 @@ def test_one_thread_and_several_agree():
     np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
+def wide(*modules, dtype="float32"):
+    made = {"engine": fast, "seed": 0, "dtype": dtype}
+    return nn.Sequential(nn.Linear(6, 1024, **made), *modules, nn.Linear(1024, 3, **made))
+
+
+class Table(nn.Module):
+    """The mean of many long rows of a table."""
+
+    def __init__(self, dtype):
+        super().__init__()
+        self.table = nn.Embedding(9, 200, engine=fast, seed=0, dtype=dtype)
+        self.last = nn.Linear(200, 3, engine=fast, seed=0, dtype=dtype)
+
+    def forward(self, x):
+        return self.last(self.table(x).mean(1))
+
+
+#: Layers with so much to do that all cores take part, and the kernels that share it out.
+LARGE = {
+    "batch norm": (lambda d: wide(nn.BatchNorm1d(1024, engine=fast, dtype=d), dtype=d), "batch_norm"),
+    "layer norm": (lambda d: wide(nn.LayerNorm(1024, engine=fast, dtype=d), dtype=d), "layer_norm"),
+    "dropout": (lambda d: wide(nn.Dropout(0.4, seed=0), dtype=d), "dropout"),
+    "average pool": (
+        lambda d: nn.Sequential(wide(dtype=d)[0], reshaped(1, 32, 32), nn.AvgPool2d(2), nn.Flatten(), last(256, d)),
+        "avg_pool",
+    ),
+    "embedding": (Table, "look_up_grad"),
+}
+
+
+def last(width, dtype):
+    return nn.Linear(width, 3, engine=fast, seed=0, dtype=dtype)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", LARGE)
+def test_layers_that_use_all_cores(name, dtype, alone):
+    (make, kernel), (x, y) = LARGE[name], grid(150)
+    x = np.abs(2 * x).astype(int) if name == "embedding" else x
+    with fast.one_thread() if alone else contextlib.nullcontext():
+        model, optimizer, _ = check_equal(make, (x, y), dtype, batch_size=75)
+        step = fast.compile_step(lambda x, y: nn.cross_entropy(model(x), y), optimizer)
+        found = [measured.kernel for measured in step.measure(x, y) if measured.kernel.startswith(kernel)]
+    assert found
+    assert all(name.endswith("_parallel") != alone for name in found)
+
+
 def test_what_depends_on_numbers_is_refused():
     x, y = grid()
     model = MODELS["dense"]("float32")
@@ -461,10 +658,17 @@ def test_errors_name_what_is_wrong():
         fast.compile_step(lambda x, y: 0, model)
     with pytest.raises(ValueError, match="max_norm=0"):
         step_of(model, max_norm=0)
-    with pytest.raises(NotImplementedError, match="cumsum"):
-        step_of(Function(lambda x: x.cumsum(1)))(x, y)
+    with pytest.raises(NotImplementedError, match=r"'sum' gives int64.* float32 alone"):
+        step_of(Function(lambda x: x / (x > 0).sum()))(x, y)
+    mine = fast.Rule("mine", lambda node, grad: (grad,))
+    with pytest.raises(NotImplementedError, match=r"mine.* no compiled form"):
+        step_of(Function(lambda x: record(mine, x.data.copy(), (x,))))(x, y)
     with fast.no_grad(), pytest.raises(ValueError, match="no_grad"):
         step_of(model)(x, y)
+    with pytest.raises(NotImplementedError, match=r"gives float64.* float32 alone"):
+        step_of(Function(lambda x: x.to("float64").exp().to("float32")))(x, y)
+    with pytest.raises(NotImplementedError, match=r"gives int64.* float32 alone"):
+        fast.compile_step(lambda x: model(x + 1).sum(), nn.SGD(model.parameters(), lr=0.1))(x.astype(int))
     other = nn.Linear(2, 2, engine=fast, seed=0)
     optimizer = nn.SGD([*model.parameters(), *other.parameters()], lr=0.1)
     with pytest.raises(ValueError, match="does not depend on the parameter"):
@@ -475,14 +679,11 @@ def test_fit_says_what_it_cannot_compile():
     model = nn.MLP([6, 3], engine=micro, seed=0)
     with pytest.raises(ValueError, match="engine `fast`"):
         nn.fit(model, grid(), nn.cross_entropy, nn.SGD(model.parameters(), lr=0.1), 1, compile=True)
-    with pytest.raises(ValueError, match="accumulate"):
-        train(MODELS["dense"], grid(), "float32", True, accumulate=2)
-    with pytest.raises(ValueError, match="momentum=None"):
-        train(lambda dtype: dense(nn.BatchNorm1d(8, momentum=None, engine=fast)), grid(), "float32", True)
 
 
-def test_an_unused_step_is_no_step():
-    model = MODELS["dense"]("float32")
+@pytest.mark.parametrize("name", ["dense", "batch norm", "batch norm of means"])
+def test_an_unused_step_is_no_step(name):
+    model = MODELS[name]("float32")
     before = model.state_dict()
     step_of(model).explain(*grid())
     for name, numbers in model.state_dict().items():

@@ -201,6 +201,8 @@ def test_bad_input(engine):
     refuses(lambda: f.batch_norm(integers, None, None, training=True), TypeError, "int64")
     three = engine.tensor([1.0, 2.0, 3.0])
     refuses(lambda: f.batch_norm(x, three, None, training=True), ValueError, "neither")
+    counted = {"training": True, "momentum": None}
+    refuses(lambda: f.batch_norm(x, None, None, **counted), ValueError, "momentum=None", "num_batches_tracked")
     refuses(lambda: f.layer_norm(x, 4), ValueError, "(4, 3)", "(4,)")
     refuses(lambda: f.layer_norm(x, (1, 4, 3)), ValueError, "(4, 3)", "(1, 4, 3)")
     refuses(lambda: f.layer_norm(x, 3, two), ValueError, "weight", "(2,)", "(3,)")

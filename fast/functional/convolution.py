@@ -229,12 +229,13 @@ def _lower_average(recorder: Any, node: Tensor) -> Any:
     (x,), y = node.parents, recorder.new(node.data.size)
     sizes = x.data.size // (x.shape[-2] * x.shape[-1]), *x.shape[-2:], *node.shape[-2:]
     tables = [recorder.whole(bounds.ravel().tolist()) for bounds in node.saved]
-    recorder.emit("avg_pool", *sizes, *tables, recorder.value(x), y, flops=x.data.size, shape=node.shape)
+    work = {"work": x.data.size, "threshold": threads.COSTLY}
+    recorder.emit_loop("avg_pool", *sizes, *tables, recorder.value(x), y, **work, shape=node.shape)
 
     def backward(grad: Any) -> Any:
         target = recorder.gradient(x)
         if target is not None:
-            recorder.emit("avg_pool_grad", *sizes, *tables, target, grad, flops=x.data.size, shape=x.shape)
+            recorder.emit_loop("avg_pool_grad", *sizes, *tables, target, grad, **work, shape=x.shape)
         return [target]
 
     return y, backward

@@ -36,12 +36,13 @@ def _lower_dropout(recorder: Any, node: Tensor) -> Any:
     (x,), (seed, p), size = node.parents, node.saved, node.data.size
     limit, scale = _settings(p)
     places, y = (recorder.seed(int(seed)), recorder.whole([int(limit)])), recorder.new(size)
-    recorder.emit("dropout", size, *places, recorder.value(x), y, flops=size, shape=x.shape, numbers=[scale])
+    about = {"work": size, "threshold": threads.CHEAP, "shape": x.shape, "numbers": [scale]}
+    recorder.emit_loop("dropout", size, *places, recorder.value(x), y, **about)
 
     def backward(grad: Any) -> Any:
         target = recorder.gradient(x)
         if target is not None:
-            recorder.emit("dropout", size, *places, grad, target, flops=size, shape=x.shape, numbers=[scale])
+            recorder.emit_loop("dropout", size, *places, grad, target, **about)
         return [target]
 
     return y, backward

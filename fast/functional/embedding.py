@@ -42,7 +42,8 @@ def _lower_embedding(recorder: Any, node: Tensor) -> Any:
     def backward(grad: Any) -> Any:
         target = recorder.gradient(weight)
         if target is not None:
-            recorder.emit("look_up_grad", *sizes, numbers, grad, target, shape=weight.shape)
+            work = {"work": node.data.size, "threshold": threads.CHEAP}
+            recorder.emit_loop("look_up_grad", *sizes, numbers, grad, target, **work, shape=weight.shape)
         return [target]
 
     return y, backward

@@ -152,15 +152,14 @@ def _l1_penalty_grad(node: Tensor, grad: np.ndarray) -> Gradients:
 def _lower_penalty(recorder: Any, node: Any) -> Any:
     """A kernel that goes through the list of all parameters, and on the way back one for each."""
     places, name, y = [recorder.value(p) for p in node.parents], node.op.symbol, recorder.new(1)
-    table = recorder.whole([number for place in places for number in (place.start, place.size)])
-    if any(place.start < 0 for place in places):
-        raise NotImplementedError(f"compile_step: {name} of what is no parameter of the optimizer has no compiled form")
-    recorder.emit(name, len(places), table, y, flops=sum(place.size for place in places))
+    table, flops = recorder.listed(places), sum(place.size for place in places)
+    recorder.emit(name, len(places), table, y, flops=flops, listed=places)
 
     def backward(grad: Any) -> Sequence[Any]:
         targets = [recorder.gradient(p) for p in node.parents]
         for place, target, p in zip(places, targets, node.parents, strict=True):
-            recorder.emit(f"{name}_grad", place.size, place, grad, target, flops=place.size, shape=p.shape)
+            if target is not None:
+                recorder.emit(f"{name}_grad", place.size, place, grad, target, flops=place.size, shape=p.shape)
         return targets
 
     return y, backward
@@ -217,13 +216,15 @@ def _lower_loss(recorder: Any, node: Any) -> Any:
     """A loss of numbers: the kernel of its name, and its gradient times that of the result."""
     saved, (prediction,) = node.saved, node.parents
     size, slopes, y = prediction.data.size, recorder.new(prediction.data.size), recorder.new(1)
-    if saved.weight is not None and saved.weight.data.size != size:
-        raise NotImplementedError(f"compile_step: {node.op.symbol} with a weight for each row has no compiled form yet")
+    weight = recorder.value(saved.weight)
+    if saved.weight is not None:
+        rows = saved.weight.data.size
+        weight = recorder.picked(weight, np.repeat(np.arange(rows), size // rows))
     arrays = [array for array in saved.settings if isinstance(array, np.ndarray) and array.size]
     numbers = [number for number in saved.settings if not isinstance(number, np.ndarray)]
     recorder.emit(
         node.op.symbol,
-        *(size, recorder.value(prediction), recorder.value(saved.target), slopes, recorder.value(saved.weight), y),
+        *(size, recorder.value(prediction), recorder.value(saved.target), slopes, weight, y),
         *map(recorder.constant, arrays),
         flops=size,
         shape=prediction.shape,

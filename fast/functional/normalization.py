@@ -10,8 +10,9 @@ import numpy as np
 
 from fast import threads
 from fast.kernels import normalization as kernels
-from fast.tensors import Gradients, Rule, Tensor, mark_written, one_dtype, record
+from fast.tensors import Gradients, Rule, Tensor, one_dtype, overwrite, record
 from micro import checks
+from micro.functional.normalization import batch_share
 
 
 def batch_norm(
@@ -21,8 +22,9 @@ def batch_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
-    momentum: float = 0.1,
+    momentum: float | None = 0.1,
     eps: float = 1e-5,
+    num_batches_tracked: Tensor | None = None,
 ) -> Tensor:
     """(x - mean) / sqrt(variance + eps) * weight + bias, each of the C channels by itself (Ioffe and Szegedy 2015).
 
@@ -30,6 +32,9 @@ def batch_norm(
     In training, mean and variance (biased: divided by the count) are those of the batch, and the running ones move
     towards them in place: running = (1 - momentum) * running + momentum * batch, with the unbiased variance (divided
     by the count minus 1). Else the running ones are used, as constants.
+
+    momentum: 0.1 unless given; None for 1 / num_batches_tracked, which makes the running ones plain means.
+    num_batches_tracked: a tensor of one whole number, which training increases by 1; None counts nothing.
     """
     count = checks.batch_norm_arguments(x, running_mean, running_var, weight, bias, training)
     parents = _parents("batch_norm", x, weight, bias)
@@ -52,12 +57,14 @@ def batch_norm(
         variance,
         _samples(y),
     )
+    unbiased = count / (count - 1) if training else 1.0
     if training:
-        for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
+        share = batch_share(momentum, num_batches_tracked)
+        for running, new in ((running_mean, mean), (running_var, variance * unbiased)):
             if running is not None:
-                running.data[...] = (1 - momentum) * running.data + momentum * new
-                mark_written(running)
-    settings = running_mean, running_var, (eps, momentum, count / (count - 1) if training else 1.0)
+                overwrite(running, (1 - share) * running.data + share * new)
+    counter, fixed = (num_batches_tracked, 0.0) if momentum is None else (None, momentum)
+    settings = running_mean, running_var, counter, (eps, fixed, unbiased)
     saved = factors, weight is not None, training, mean, 1 / np.sqrt(variance + eps), settings
     return record(_BATCH_NORM, y, parents, saved)
 
@@ -73,18 +80,17 @@ def _batch_norm_grad(node: Tensor, grad: np.ndarray) -> Gradients:
 
 
 def _lower_batch_norm(recorder: Any, node: Tensor) -> Any:
-    x, training, (*running, numbers) = node.parents[0], node.saved[2], node.saved[-1]
-    if not training:
-        raise NotImplementedError("compile_step: batch norm in evaluation has no compiled form yet; train all layers")
-    sizes = len(x.data), x.data[0].size, x.shape[1]
-    places, y = _places(recorder, node, has_weight=node.saved[1], shape=x.shape[1:2]), recorder.new(x.data.size)
-    arguments = *sizes, *places, y, *map(recorder.buffer, running)
-    recorder.emit("batch_norm", *arguments, flops=x.data.size, shape=x.shape, numbers=numbers)
+    x, (_, has_weight, training, _, _, settings) = node.parents[0], node.saved
+    running_mean, running_var, counter, numbers = settings
+    sizes = len(x.data), x.data[0].size, x.shape[1], int(training)
+    places, y = _places(recorder, node, has_weight, x.shape[1:2]), recorder.new(x.data.size)
+    kept, about = recorder.wide(2 * x.shape[1]), {"work": x.data.size, "threshold": threads.CHEAP, "shape": x.shape}
+    running = [*map(recorder.buffer, (running_mean, running_var)), recorder.count(counter)]
+    recorder.emit_loop("batch_norm", *sizes, *places, y, kept, *running, **about, numbers=numbers)
 
     def backward(grad: Any) -> Any:
-        targets, found = _targets(recorder, node, has_weight=node.saved[1])
-        arguments = *sizes, *places, grad, *targets, recorder.new(x.data.size)
-        recorder.emit("batch_norm_grad", *arguments, flops=x.data.size, shape=x.shape, numbers=numbers[:1])
+        targets, found = _targets(recorder, node, has_weight)
+        recorder.emit_loop("batch_norm_grad", *sizes, *places[:2], grad, kept, *targets, **about, numbers=numbers[:1])
         return found
 
     return y, backward
@@ -184,12 +190,13 @@ def _lower_within(recorder: Any, node: Any) -> Any:
     x, (factors, has_weight, _, _, eps) = node.parents[0], node.saved
     sizes = x.data.size // factors.size, factors.size, int(node.op is _LAYER_NORM)
     places, y = _places(recorder, node, has_weight, factors.shape), recorder.new(x.data.size)
-    recorder.emit("layer_norm", *sizes, *places, y, flops=x.data.size, shape=x.shape, numbers=[eps])
+    kept, about = recorder.wide(2 * sizes[0]), {"work": x.data.size, "threshold": threads.CHEAP, "shape": x.shape}
+    recorder.emit_loop("layer_norm", *sizes, *places, y, kept, **about, numbers=[eps])
 
     def backward(grad: Any) -> Any:
         targets, found = _targets(recorder, node, has_weight)
-        arguments = *sizes, *places, grad, *targets, recorder.new(x.data.size), _blocks(sizes[0])
-        recorder.emit("layer_norm_grad", *arguments, flops=x.data.size, shape=x.shape, numbers=[eps])
+        arguments = *sizes, *places[:2], grad, kept, *targets, _blocks(sizes[0])
+        recorder.emit_loop("layer_norm_grad", *arguments, **about)
         return found
 
     return y, backward
@@ -203,10 +210,13 @@ def _places(recorder: Any, node: Tensor, has_weight: bool, shape: tuple[int, ...
 
 
 def _targets(recorder: Any, node: Tensor, has_weight: bool) -> tuple[list[Any], list[Any]]:
-    """The places for the gradients of x, weight and bias, None where there are none; and those of the parents alone."""
+    """The places for the gradients of x, weight and bias, None where there are none; and those of the parents alone.
+
+    The kernels always write the gradient of x.
+    """
     found = [recorder.gradient(parent) for parent in node.parents]
     padded = found if has_weight else [found[0], None, *found[1:]]
-    return [*padded, None, None][:3], found
+    return [found[0] or recorder.new(node.data.size), *[*padded[1:], None, None][:2]], found
 
 
 _LAYER_NORM, _RMS_NORM = [

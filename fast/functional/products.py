@@ -46,29 +46,32 @@ def _matmul_grad(node: Tensor, grad: np.ndarray) -> Gradients:
 
 
 def _lower_matmul(recorder: Any, node: Any) -> Any:
-    """Two matrices, or two stacks of as many; the transposed ones that the way back needs are written out."""
+    """A matrix that stands for several is written out for each, and so are the transposed ones of the way back."""
     a, b = node.parents
-    if a.ndim < 2 or a.shape[:-2] != b.shape[:-2]:
-        raise NotImplementedError(f"compile_step: {a.shape} @ {b.shape} has no compiled form yet; use equal stacks")
-    (n, k), m, stack = a.shape[-2:], b.shape[-1], math.prod(a.shape[:-2])
-    work, places, y = stack * n * k * m, (recorder.value(a), recorder.value(b)), recorder.new(node.data.size)
-    recorder.emit_product("stacked", stack, n, k, m, *places, y, work=work, shape=node.shape)
+    rows, columns = [np.arange(x.data.size).reshape(x.shape) for x in (a, b)]
+    left, right = rows if a.ndim > 1 else rows[None, :], columns if b.ndim > 1 else columns[:, None]
+    stack, (n, k), m = _stack(left, right), left.shape[-2:], right.shape[-1]
+    count, work = math.prod(stack), math.prod(stack) * n * k * m
 
-    def transposed(x: Tensor, place: Any) -> Any:
-        numbers = np.arange(x.data.size).reshape(x.shape).swapaxes(-1, -2)
-        table, turned = recorder.whole(numbers.ravel().tolist()), recorder.new(x.data.size)
-        sizes = x.data.size, table
-        recorder.emit("select", *sizes, place, turned, shape=numbers.shape, numbers=[0])
-        return turned
+    def stretched(x: Tensor, numbers: np.ndarray) -> Any:
+        return recorder.picked(recorder.value(x), np.broadcast_to(numbers, (*stack, *numbers.shape[-2:])))
+
+    y, places = recorder.new(node.data.size), (stretched(a, left), stretched(b, right))
+    recorder.emit_product("stacked", count, n, k, m, *places, y, work=work, shape=node.shape)
+
+    def write(x: Tensor, numbers: np.ndarray, *arguments: Any) -> Any:
+        """The gradient of x, the sum over the matrices for which one stood."""
+        shape = *stack, *numbers.shape[-2:]
+        target = recorder.gradient(x) if numbers.shape == shape else recorder.new(math.prod(shape))
+        recorder.emit_product("stacked", count, *arguments, target, work=work, shape=shape)
+        return recorder.unstretched(target, shape, numbers.shape)
 
     def backward(grad: Any) -> Any:
-        grad_a, grad_b = recorder.gradient(a), recorder.gradient(b)
-        if grad_a is not None:
-            turned = transposed(b, places[1])
-            recorder.emit_product("stacked", stack, n, m, k, grad, turned, grad_a, work=work, shape=a.shape)
-        if grad_b is not None:
-            turned = transposed(a, places[0])
-            recorder.emit_product("stacked", stack, k, n, m, turned, grad, grad_b, work=work, shape=b.shape)
+        grad_a = grad_b = None
+        if recorder.wants(a):
+            grad_a = write(a, left, n, m, k, grad, stretched(b, right.swapaxes(-1, -2)))
+        if recorder.wants(b):
+            grad_b = write(b, right, k, n, m, stretched(a, left.swapaxes(-1, -2)), grad)
         return [grad_a, grad_b]
 
     return y, backward

@@ -11,7 +11,7 @@ import numpy as np
 from fast import elementwise
 from fast.arrays import rows
 from fast.kernels import reductions as kernels
-from fast.tensors import Gradients, Rule, Tensor, record
+from fast.tensors import Gradients, Rule, Tensor, note, record
 from micro import checks
 from micro.vocabulary import Dim, Extreme, bool_, int64
 
@@ -20,7 +20,7 @@ def sum(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The sum over one or several dimensions, or over all elements; truth values are counted."""
     dims = checks.dimensions("sum", dim, x.shape)
     if x.dtype in (int64, bool_):
-        return Tensor(np.asarray(x.data.sum(axis=dims, keepdims=keepdim, dtype=np.int64)))
+        return note(_SUM, np.asarray(x.data.sum(axis=dims, keepdims=keepdim, dtype=np.int64)), (x,))
     return _total(_SUM, x, dims, keepdim, 1)
 
 
@@ -69,29 +69,46 @@ _MEAN = Rule("mean", _total_grad, reads=(), lower=_lower_total)
 def prod(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The product over one or several dimensions, or over all elements."""
     dims = checks.dimensions("prod", dim, x.shape)
-    y = np.asarray(x.data.prod(axis=dims, keepdims=keepdim, dtype=np.int64 if x.dtype == bool_ else None))
-    return record(_PROD, y, (x,), saved=dims)
+    if x.dtype in (int64, bool_):
+        return note(_PROD, np.asarray(x.data.prod(axis=dims, keepdims=keepdim, dtype=np.int64)), (x,))
+    return record(_PROD, _of_lines(kernels.prod, x, dims, keepdim), (x,), saved=dims)
 
 
 def _prod_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    """For each element the product of all others, which no division can give where one of them is 0."""
     (x,) = node.parents
-    kept = checks.kept(x.shape, node.saved)
     lines = _lines(x.data, node.saved)
-    before, after = np.ones_like(lines), np.ones_like(lines)
-    before[:, 1:] = lines[:, :-1].cumprod(axis=1)
-    after[:, :-1] = lines[:, :0:-1].cumprod(axis=1)[:, ::-1]
-    return (np.asarray(_unlines(before * after, x.shape, node.saved) * grad.reshape(kept)),)
+    grad_lines = np.empty_like(lines)
+    kernels.prod_grad(grad.ravel(), lines, grad_lines)
+    return (_unlines(grad_lines, x.shape, node.saved),)
 
 
-_PROD = Rule("prod", _prod_grad, reads=(0,))
+def _lower_prod(recorder: Any, node: Tensor) -> Any:
+    (x,), lines, y = node.parents, _Lines(recorder, node.parents[0], node.saved), recorder.new(node.data.size)
+    place, about = lines.taken(recorder.value(x)), {"flops": x.data.size, "shape": node.shape}
+    recorder.emit("prod", *lines.sizes, place, y, **about)
+
+    def backward(grad: Any) -> Any:
+        return [lines.gradient(lambda target: recorder.emit("prod_grad", *lines.sizes, grad, place, target, **about))]
+
+    return y, backward
+
+
+_PROD = Rule("prod", _prod_grad, reads=(0,), lower=_lower_prod)
+
+
+def _of_lines(kernel: Callable[..., None], x: Tensor, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
+    """What a kernel makes of each line along `dims`: one number."""
+    lines = _lines(x.data, dims)
+    y = np.empty(len(lines), lines.dtype)
+    kernel(lines, y)
+    return y.reshape(checks.reduced(x.shape, dims, keepdim))
 
 
 def _lines(array: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     """The elements along `dims` as the rows of a matrix, (the other dimensions, those)."""
     others = [i for i in range(array.ndim) if i not in dims]
-    count = math.prod([array.shape[i] for i in dims])
-    return np.ascontiguousarray(array.transpose(*others, *dims)).reshape(-1 if count else 0, count)
+    sizes = [math.prod([array.shape[i] for i in some]) for some in (others, dims)]
+    return np.ascontiguousarray(array.transpose(*others, *dims)).reshape(sizes)
 
 
 def _unlines(lines: np.ndarray, shape: tuple[int, ...], dims: tuple[int, ...]) -> np.ndarray:
@@ -100,14 +117,42 @@ def _unlines(lines: np.ndarray, shape: tuple[int, ...], dims: tuple[int, ...]) -
     return lines.reshape([shape[i] for i in order]).transpose(np.argsort(order))
 
 
+class _Lines:
+    """`_lines` in a program: how many there are and how long, and instructions that turn numbers, where it needs any.
+
+    x: the tensor whose elements along `dims` they are.
+    """
+
+    def __init__(self, recorder: Any, x: Tensor, dims: tuple[int, ...]) -> None:
+        self._recorder, self._x = recorder, x
+        self._places = _lines(np.arange(x.data.size).reshape(x.shape), dims)
+        self.sizes = self._places.shape
+
+    def taken(self, place: Any) -> Any:
+        """The numbers of a tensor of x's shape, line after line."""
+        return self._recorder.picked(place, self._places)
+
+    def turned_back(self, place: Any, target: Any = None) -> Any:
+        """The inverse of `taken`."""
+        return self._recorder.picked(place, self._places.ravel().argsort(), target)
+
+    def gradient(self, write: Callable[[Any], None]) -> Any:
+        """The place for the gradient of x, which `write` writes line after line to the place that it is given."""
+        target = self._recorder.gradient(self._x)
+        straight = (self._places.ravel() == np.arange(target.size)).all()
+        lines = target if straight else self._recorder.new(target.size)
+        write(lines)
+        return target if straight else self.turned_back(lines, target)
+
+
 def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The largest element; along `dim`, the largest of each line and where it stands. A nan counts as largest."""
-    return _extreme("max", np.max, np.argmax, x, dim, keepdim)
+    return _extreme("max", np.argmax, x, dim, keepdim)
 
 
 def min(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The smallest element; along `dim`, the smallest of each line and where it stands. A nan counts as smallest."""
-    return _extreme("min", np.min, np.argmin, x, dim, keepdim)
+    return _extreme("min", np.argmin, x, dim, keepdim)
 
 
 def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
@@ -120,27 +165,61 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     return _where_extreme("argmin", np.argmin, x, dim, keepdim)
 
 
-def _extreme(
-    name: str, value: Callable[..., Any], where: Callable[..., Any], x: Tensor, dim: int | None, keepdim: bool
-) -> Any:
-    if dim is None:
-        checks.some_elements(name, x.shape, dim)
-        return record(_EXTREME, np.asarray(value(x.data, keepdims=keepdim)), (x,))
+def _extreme(name: str, where: Callable[..., Any], x: Tensor, dim: int | None, keepdim: bool) -> Any:
     places = _where_extreme(name, where, x, dim, keepdim=True)
-    chosen = x.gather(dim, places)
-    if keepdim:
-        return Extreme(chosen, places)
-    return Extreme(chosen.squeeze(dim), places.squeeze(dim))
+    if dim is None:
+        y = np.array(x.data.ravel()[int(places.item())], x.data.dtype).reshape(places.shape if keepdim else ())
+        return record(_OF_ALL[name], y, (x,))
+    dim = checks.dimension(name, dim, x.shape)
+    shape = checks.reduced(x.shape, (dim,), keepdim)
+    y = np.take_along_axis(x.data, places.data, dim).reshape(shape)
+    chosen = record(_OF_LINES[name], y, (x,), saved=(dim, places.data.copy()))
+    return Extreme(chosen, places if keepdim else places.squeeze(dim))
 
 
-def _extreme_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+def _of_all_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     """The equal largest elements share the gradient."""
     (x,) = node.parents
     winners = (x.data == node.data) | (np.isnan(x.data) & np.isnan(node.data))
-    return (np.asarray(winners * (grad / winners.sum()), grad.dtype),)
+    return (np.asarray(winners * (grad / winners.sum()).astype(grad.dtype)),)
 
 
-_EXTREME = Rule("max", _extreme_grad, reads=(0, -1))
+def _of_lines_grad(node: Tensor, grad: np.ndarray) -> Gradients:
+    """The first of them has it alone."""
+    dim, places = node.saved
+    grad_x = np.zeros(node.parents[0].shape, grad.dtype)
+    np.put_along_axis(grad_x, places, grad.reshape(places.shape), dim)
+    return (grad_x,)
+
+
+def _lower_extreme(recorder: Any, node: Any) -> Any:
+    """The same over all elements, as a single line, and along a dimension; where they stand is noted in `integers`."""
+    (x,), size = node.parents, node.data.size
+    parts = (1, x.data.size, 1) if node.saved is None else _around(x.shape, node.saved[0])
+    place, y, winners = recorder.value(x), recorder.new(size), recorder.whole([0] * size)
+    sign, about = {"max": 1, "min": -1}[node.op.symbol], {"flops": x.data.size, "shape": x.shape}
+    recorder.emit("extreme", *parts, place, y, winners, **about, numbers=[sign])
+
+    def backward(grad: Any) -> Any:
+        target = recorder.gradient(x)
+        if node.saved is None:
+            recorder.emit("extreme_of_all_grad", x.data.size, grad, place, y, target, **about)
+        else:
+            recorder.emit("extreme_grad", *parts, grad, winners, target, **about)
+        return [target]
+
+    return y, backward
+
+
+def _around(shape: tuple[int, ...], dim: int) -> tuple[int, int, int]:
+    """How many elements there are along a dimension, with those before and behind it multiplied."""
+    return math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
+
+
+_OF_ALL, _OF_LINES = [
+    {name: Rule(name, backward, reads, lower=_lower_extreme) for name in ("max", "min")}
+    for backward, reads in ((_of_all_grad, (0, -1)), (_of_lines_grad, ()))
+]
 
 
 def _where_extreme(name: str, where: Callable[..., Any], x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
@@ -152,18 +231,36 @@ def _where_extreme(name: str, where: Callable[..., Any], x: Tensor, dim: int | N
 def cumsum(x: Tensor, dim: int) -> Tensor:
     """Sums that grow along `dim`: y[i] = x[0] + ... + x[i]."""
     dim = checks.dimension("cumsum", dim, x.shape)
-    dtype = np.float64 if x.data.dtype.kind == "f" else np.int64  # in float32 long sums would lose digits
-    sums = x.data.cumsum(axis=dim, dtype=dtype)
-    return record(_CUMSUM, sums.astype(x.data.dtype) if dtype == np.float64 else sums, (x,), saved=dim)
+    if x.data.dtype.kind != "f":
+        return note(_CUMSUM, x.data.cumsum(axis=dim, dtype=np.int64), (x,))
+    return record(_CUMSUM, _run_around(kernels.cumsum, dim, x.data), (x,), saved=dim)
+
+
+def _run_around(kernel: Callable[..., None], dim: int, array: np.ndarray) -> np.ndarray:
+    """Run a kernel that takes an array (before, along, behind) the dimension `dim`, and one for its result."""
+    parts, y = _around(array.shape, dim), np.empty(array.shape, array.dtype)
+    kernel(np.ascontiguousarray(array).reshape(parts), y.reshape(parts))
+    return y
 
 
 def _cumsum_grad(node: Tensor, grad: np.ndarray) -> Gradients:
-    """x[i] is part of y[i] and of all that follow."""
-    backwards = np.flip(np.flip(grad, node.saved).cumsum(axis=node.saved, dtype=np.float64), node.saved)
-    return (backwards.astype(grad.dtype),)
+    return (_run_around(kernels.cumsum_grad, node.saved, grad),)
 
 
-_CUMSUM = Rule("cumsum", _cumsum_grad, reads=())
+def _lower_cumsum(recorder: Any, node: Tensor) -> Any:
+    (x,), y, about = node.parents, recorder.new(node.data.size), {"flops": node.data.size, "shape": node.shape}
+    parts = _around(x.shape, node.saved)
+    recorder.emit("cumsum", *parts, recorder.value(x), y, **about)
+
+    def backward(grad: Any) -> Any:
+        target = recorder.gradient(x)
+        recorder.emit("cumsum_grad", *parts, grad, target, **about)
+        return [target]
+
+    return y, backward
+
+
+_CUMSUM = Rule("cumsum", _cumsum_grad, reads=(), lower=_lower_cumsum)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -174,19 +271,30 @@ def logsumexp(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """log(sum of exp(x)), computed as largest + log(sum of exp(x - largest)), which cannot overflow."""
     checks.quantities("logsumexp", x)
     dims = checks.dimensions("logsumexp", dim, x.shape)
-    largest = x.data.max(axis=dims, keepdims=True, initial=-np.inf)
-    shift = np.where(np.isfinite(largest), largest, x.data.dtype.type(0))
-    with np.errstate(divide="ignore", over="ignore"):  # infinities, and the logarithm of 0
-        kept = np.asarray(np.log(elementwise.total(np.exp(x.data - shift), dims)) + shift)
-    return record(_LOGSUMEXP, kept.reshape(checks.reduced(x.shape, dims, keepdim)), (x,), saved=kept.shape)
+    return record(_LOGSUMEXP, _of_lines(kernels.logsumexp, x, dims, keepdim), (x,), saved=dims)
 
 
 def _logsumexp_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     (x,) = node.parents
-    return (np.asarray(np.exp(x.data - node.data.reshape(node.saved)) * grad.reshape(node.saved)),)
+    lines = _lines(x.data, node.saved)
+    grad_lines = np.empty_like(lines)
+    kernels.logsumexp_grad(grad.ravel(), lines, node.data.ravel(), grad_lines)
+    return (_unlines(grad_lines, x.shape, node.saved),)
 
 
-_LOGSUMEXP = Rule("logsumexp", _logsumexp_grad, reads=(0, -1))
+def _lower_logsumexp(recorder: Any, node: Tensor) -> Any:
+    (x,), lines, y = node.parents, _Lines(recorder, node.parents[0], node.saved), recorder.new(node.data.size)
+    place, about = lines.taken(recorder.value(x)), {"flops": x.data.size, "shape": x.shape}
+    recorder.emit("logsumexp", *lines.sizes, place, y, **about)
+
+    def backward(grad: Any) -> Any:
+        arguments = *lines.sizes, grad, place, y
+        return [lines.gradient(lambda target: recorder.emit("logsumexp_grad", *arguments, target, **about))]
+
+    return y, backward
+
+
+_LOGSUMEXP = Rule("logsumexp", _logsumexp_grad, reads=(0, -1), lower=_lower_logsumexp)
 
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
@@ -223,20 +331,16 @@ def _log_softmax_grad(node: Tensor, grad: np.ndarray) -> Gradients:
 
 
 def _lower_along(recorder: Any, node: Any) -> Any:
-    """The kernel of the rule's name, along the last dimension."""
-    (x,), name, size = node.parents, node.op.symbol, node.data.size
-    if node.saved != x.ndim - 1:
-        raise NotImplementedError(f"compile_step: {name} along any dimension but the last has no compiled form yet")
-    sizes, y = (size // x.shape[-1], x.shape[-1]), recorder.new(size)
-    recorder.emit(name, *sizes, recorder.value(x), y, flops=size, shape=x.shape)
+    """The kernel of the rule's name, and that of its gradient."""
+    (x,), name, about = node.parents, node.op.symbol, {"flops": node.data.size, "shape": node.shape}
+    lines, y = _Lines(recorder, x, (node.saved,)), recorder.new(node.data.size)
+    recorder.emit(name, *lines.sizes, lines.taken(recorder.value(x)), y, **about)
 
     def backward(grad: Any) -> Any:
-        target = recorder.gradient(x)
-        if target is not None:
-            recorder.emit(f"{name}_grad", *sizes, grad, y, target, flops=size, shape=x.shape)
-        return [target]
+        arguments = *lines.sizes, lines.taken(grad), y
+        return [lines.gradient(lambda target: recorder.emit(f"{name}_grad", *arguments, target, **about))]
 
-    return y, backward
+    return lines.turned_back(y), backward
 
 
 _SOFTMAX = Rule("softmax", _softmax_grad, reads=(-1,), lower=_lower_along)

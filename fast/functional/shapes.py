@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fast import elementwise
-from fast.tensors import Gradients, Rule, Tensor, mark_written, one_dtype, record, share_memory
+from fast.tensors import Gradients, Rule, Tensor, one_dtype, overwrite, record, share_memory
 from micro import checks
 from micro.vocabulary import float32, float64, int64
 
@@ -27,7 +27,13 @@ def _to_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (grad.astype(node.parents[0].data.dtype),)
 
 
-_TO = Rule("to", _to_grad, reads=())
+def _lower_same(recorder: Any, node: Tensor) -> Any:
+    """The numbers stay where they are; of another type than all others they would be refused."""
+    (x,) = node.parents
+    return recorder.value(x), lambda grad: [grad if recorder.wants(x) else None]
+
+
+_TO = Rule("to", _to_grad, reads=(), lower=_lower_same)
 
 
 def reshape(x: Tensor, *shape: int) -> Tensor:
@@ -40,12 +46,7 @@ def _reshape_grad(node: Tensor, grad: np.ndarray) -> Gradients:
     return (grad.reshape(node.parents[0].shape),)
 
 
-def _lower_reshape(recorder: Any, node: Tensor) -> Any:
-    (x,) = node.parents
-    return recorder.value(x), lambda grad: [grad if recorder.wants(x) else None]
-
-
-_RESHAPE = Rule("reshape", _reshape_grad, reads=(), lower=_lower_reshape)
+_RESHAPE = Rule("reshape", _reshape_grad, reads=(), lower=_lower_same)
 
 
 def shares_memory(x: Tensor, y: Tensor) -> bool:
@@ -214,8 +215,7 @@ def setitem(x: Tensor, index: Any, numbers: Any) -> None:
     parts = _index(index)
     new = np.asarray(x.engine.as_tensor(numbers, x.dtype))
     checks.assigned("x[...] = numbers", new.shape, _at(x, parts).shape)
-    x.data[parts] = new
-    mark_written(x)
+    overwrite(x, new, parts)
 
 
 def _at(x: Tensor, parts: tuple[Any, ...]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Probabilities along rows, and their gradients. Arrays are two-dimensional, (N, C), and of one type.
+"""Probabilities and products along rows, sums, and their gradients. Arrays are of one type; matrices are (N, C).
 
 Sums are loops of their own, for a loop that only computes powers vectorises; they are kept in float64.
 """
@@ -71,6 +71,54 @@ def log_softmax_grad(grad, y, grad_x):
             grad_x[n, c] = grad[n, c] - approximations.exp(y[n, c]) * total
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def logsumexp(x, y):
+    """y[n] = log(sum over c of exp(x[n, c])), which is -inf for a row without numbers.
+
+    The largest number of a row is taken away from the others and added again, unless it is infinite or nan.
+    """
+    number, powers = y.dtype.type, np.empty(x.shape[1], x.dtype)
+    for n in range(x.shape[0]):
+        largest = x[n].max() if x.shape[1] else number(-math.inf)
+        shift = largest if math.isfinite(largest) else number(0)
+        for c in range(x.shape[1]):
+            powers[c] = approximations.exp(x[n, c] - shift)
+        y[n] = math.log(_sum(powers)) + shift
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def logsumexp_grad(grad, x, y, grad_x):
+    """grad_x[n, c] = grad[n] * exp(x[n, c] - y[n])."""
+    for n in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            grad_x[n, c] = approximations.exp(x[n, c] - y[n]) * grad[n]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def prod(x, y):
+    """y[n] = product over c of x[n, c], kept in float64."""
+    for n in range(x.shape[0]):
+        found = 1.0
+        for c in range(x.shape[1]):
+            found *= x[n, c]
+        y[n] = found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def prod_grad(grad, x, grad_x):
+    """grad_x[n, c] = grad[n] times the product of all others of the row, which no division gives where one is 0."""
+    before = np.empty(x.shape[1])
+    for n in range(x.shape[0]):
+        found = 1.0
+        for c in range(x.shape[1]):
+            before[c] = found
+            found *= x[n, c]
+        after = 1.0
+        for c in range(x.shape[1] - 1, -1, -1):
+            grad_x[n, c] = before[c] * after * grad[n]
+            after *= x[n, c]
+
+
 #: So many numbers are added up one by one; then the sums are.
 _PART = 1024
 
@@ -98,3 +146,25 @@ def total(x, y):
                     sums[b] += x[a, r, b]
             for b in range(x.shape[2]):
                 y[a, b] = sums[b]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cumsum(x, y):
+    """y[a, r, b] = x[a, 0, b] + ... + x[a, r, b], kept in float64."""
+    for a in range(x.shape[0]):
+        sums = np.zeros(x.shape[2])
+        for r in range(x.shape[1]):
+            for b in range(x.shape[2]):
+                sums[b] += x[a, r, b]
+                y[a, r, b] = sums[b]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cumsum_grad(grad, grad_x):
+    """grad_x[a, r, b] = grad[a, r, b] + ... + grad[a, R - 1, b]: x is part of its sum and of all that follow."""
+    for a in range(grad.shape[0]):
+        sums = np.zeros(grad.shape[2])
+        for r in range(grad.shape[1] - 1, -1, -1):
+            for b in range(grad.shape[2]):
+                sums[b] += grad[a, r, b]
+                grad_x[a, r, b] = sums[b]

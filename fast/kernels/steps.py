@@ -42,7 +42,7 @@ NORMALIZATION = "c87a94af45a83879"
 PRODUCTS = "be8030f2f0a2583d"
 RANDOMNESS = "98510520541a539a"
 RECURRENT = "9bbcfab3eabdb887"
-REDUCTIONS = "57b5d97207b037ec"
+REDUCTIONS = "702890d0de2ace32"
 TAPE = "1f4ae706bd15bd2b"
 UPDATES = "be59ffe810a77c70"
 
@@ -96,6 +96,27 @@ def of_six(memory, integers, row, numbers):
     n, first = row[1], (vector(memory, row[3], row[1]), vector(memory, row[4], row[1]), vector(memory, row[5], row[1]))
     last = vector(memory, row[6], n), vector(memory, row[7], n), vector(memory, row[8], n)
     call(row[2], (first[0], first[1], first[2], last[0], last[1], last[2]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def holds(relation, a, b):
+    """Whether it does, for the relations in the order of `fast/tensors.py`; the last three are between truth values."""
+    if relation < 2:
+        return (a == b) == (relation == 0)
+    if relation < 4:
+        return a < b or (relation == 3 and a == b)
+    if relation < 6:
+        return a > b or (relation == 5 and a == b)
+    one, other = a != 0, b != 0
+    return (one and other) if relation == 6 else (one or other) if relation == 7 else one != other
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def compare(memory, integers, row, numbers):
+    """y = 1 where a relation holds, else 0; row = size, relation, two arrays, y."""
+    a, b, y = vector(memory, row[3], row[1]), vector(memory, row[4], row[1]), vector(memory, row[5], row[1])
+    for i in range(y.size):
+        y[i] = holds(row[2], a[i], b[i])
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -372,6 +393,88 @@ def log_softmax_grad(memory, integers, row, numbers):
     )
 
 
+# What is computed from each row; or, for sums that grow, along the middle dimension of (A, R, B): row = the sizes, then
+# the arguments of the kernel of the same name.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def logsumexp(memory, integers, row, numbers):
+    reductions.logsumexp(matrix(memory, row[3], row[1], row[2]), vector(memory, row[4], row[1]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def logsumexp_grad(memory, integers, row, numbers):
+    n, c = row[1], row[2]
+    grad, x, y = vector(memory, row[3], n), matrix(memory, row[4], n, c), vector(memory, row[5], n)
+    reductions.logsumexp_grad(grad, x, y, matrix(memory, row[6], n, c))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def prod(memory, integers, row, numbers):
+    reductions.prod(matrix(memory, row[3], row[1], row[2]), vector(memory, row[4], row[1]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def prod_grad(memory, integers, row, numbers):
+    n, c = row[1], row[2]
+    reductions.prod_grad(vector(memory, row[3], n), matrix(memory, row[4], n, c), matrix(memory, row[5], n, c))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cumsum(memory, integers, row, numbers):
+    a, r, b = row[1], row[2], row[3]
+    reductions.cumsum(cube(memory, row[4], a, r, b), cube(memory, row[5], a, r, b))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cumsum_grad(memory, integers, row, numbers):
+    a, r, b = row[1], row[2], row[3]
+    reductions.cumsum_grad(cube(memory, row[4], a, r, b), cube(memory, row[5], a, r, b))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The largest or smallest along the middle dimension of (A, R, B); nan goes before both.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def extreme(memory, integers, row, numbers):
+    """row = A, R, B, x, y, and in `integers` which of the R it is, the first in a tie; numbers[0] = 1, or -1."""
+    a, r, b = row[1], row[2], row[3]
+    x, y, places = cube(memory, row[4], a, r, b), matrix(memory, row[5], a, b), matrix(integers, row[6], a, b)
+    sign = y.dtype.type(numbers[0])
+    for i in range(a):
+        for k in range(b):
+            found, place = x[i, 0, k], 0
+            for j in range(1, r):
+                number = x[i, j, k]
+                if sign * number > sign * found or (number != number and found == found):
+                    found, place = number, j
+            y[i, k], places[i, k] = found, place
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def extreme_grad(memory, integers, row, numbers):
+    """grad_x = grad where the extreme stands, else 0; row = A, R, B, grad, which of the R it is, grad_x."""
+    a, r, b = row[1], row[2], row[3]
+    grad, places, grad_x = matrix(memory, row[4], a, b), matrix(integers, row[5], a, b), cube(memory, row[6], a, r, b)
+    grad_x[:] = 0
+    for i in range(a):
+        for k in range(b):
+            grad_x[i, places[i, k], k] = grad[i, k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def extreme_of_all_grad(memory, integers, row, numbers):
+    """grad_x = an equal share of grad for all x that are y; row = size, grad, x, y, grad_x."""
+    x, y, grad_x = vector(memory, row[3], row[1]), memory[row[4]], vector(memory, row[5], row[1])
+    winners = 0
+    for i in range(x.size):
+        winners += x[i] == y or (x[i] != x[i] and y != y)
+    share = grad_x.dtype.type(memory[row[2]] / np.float64(winners))
+    for i in range(x.size):
+        grad_x[i] = share if x[i] == y or (x[i] != x[i] and y != y) else 0
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Stacks of matrices (S, N, K) and (S, K, M): row = S, N, K, M, a, b, y, and in how many blocks they are cut.
 
@@ -539,6 +642,12 @@ def avg_pool(memory, integers, row, numbers):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def avg_pool_parallel(memory, integers, row, numbers):
+    rows, columns, x, y = _avg_pool(memory, integers, row)
+    convolution.avg_pool_parallel(x, rows, columns, y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def avg_pool_grad(memory, integers, row, numbers):
     """The same with the gradient of x for x, and that of y for y."""
     rows, columns, grad_x, grad = _avg_pool(memory, integers, row)
@@ -546,78 +655,155 @@ def avg_pool_grad(memory, integers, row, numbers):
     convolution.avg_pool_grad(grad, rows, columns, grad_x)
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def avg_pool_grad_parallel(memory, integers, row, numbers):
+    rows, columns, grad_x, grad = _avg_pool(memory, integers, row)
+    grad_x[:] = 0
+    convolution.avg_pool_grad_parallel(grad, rows, columns, grad_x)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
-# Normalisation within rows.
+# Normalisation within rows: row = rows, columns, whether means are subtracted, and the places. Mean and factor of each
+# row, which the way back needs, are kept in float64.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def wide(memory, place, a, b):
+    """A matrix of float64, whatever the memory holds."""
+    return vector(memory, place, a * b * 8 // memory.itemsize).view(np.float64).reshape(a, b)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _layer_norm(memory, row):
+    """x, weight, bias, y, means and factors."""
+    n, c = row[1], row[2]
+    x, y = matrix(memory, row[4], n, c), matrix(memory, row[7], n, c)
+    return x, vector(memory, row[5], c), vector(memory, row[6], c), y, wide(memory, row[8], 2, n)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def layer_norm(memory, integers, row, numbers):
-    """row = rows, columns, whether means are subtracted, x, weight, bias, y; numbers = eps."""
-    n, c = row[1], row[2]
-    x, y = matrix(memory, row[4], n, c), matrix(memory, row[7], n, c)
-    weight, bias, room = vector(memory, row[5], c), vector(memory, row[6], c), np.empty((2, n))
-    normalization.layer_norm(x, weight, bias, row[3] != 0, numbers[0], room[0], room[1], y)
+    """x, weight, bias, y, means and factors; numbers = eps."""
+    x, weight, bias, y, kept = _layer_norm(memory, row)
+    normalization.layer_norm(x, weight, bias, row[3] != 0, numbers[0], kept[0], kept[1], y)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def layer_norm_grad(memory, integers, row, numbers):
-    """row = the same with the gradient for y, the places for the gradients of x, weight and bias, and of room for y.
+def layer_norm_parallel(memory, integers, row, numbers):
+    x, weight, bias, y, kept = _layer_norm(memory, row)
+    normalization.layer_norm_parallel(x, weight, bias, row[3] != 0, numbers[0], kept[0], kept[1], y)
 
-    Means and factors are computed once more, for they are kept in float64, and the memory may not be.
-    """
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _layer_norm_grad(memory, row):
+    """The gradient, x, weight, means and factors, the place for the gradient of x, and sums for the others."""
     n, c = row[1], row[2]
-    x, grad = matrix(memory, row[4], n, c), matrix(memory, row[7], n, c)
-    weight, bias, room = vector(memory, row[5], c), vector(memory, row[6], c), np.empty((2, n))
-    normalization.layer_norm(x, weight, bias, row[3] != 0, numbers[0], room[0], room[1], matrix(memory, row[11], n, c))
-    sums = np.zeros((row[12], 2, c))
-    grad_x = matrix(memory, row[8], n, c) if row[8] >= 0 else matrix(memory, row[11], n, c)
-    normalization.layer_norm_grad(grad, x, weight, row[3] != 0, room[0], room[1], grad_x, sums)
+    grad, x, grad_x = matrix(memory, row[6], n, c), matrix(memory, row[4], n, c), matrix(memory, row[8], n, c)
+    return grad, x, vector(memory, row[5], c), wide(memory, row[7], 2, n), grad_x, np.zeros((row[11], 2, c))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _layer_norm_end(memory, row, sums):
+    """Add up the sums of all blocks for weight and bias."""
     for k in range(2):
         if row[9 + k] >= 0:
-            for j in range(c):
+            for j in range(row[2]):
                 total = 0.0
-                for block in range(row[12]):
+                for block in range(len(sums)):
                     total += sums[block, k, j]
                 memory[row[9 + k] + j] = total
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def layer_norm_grad(memory, integers, row, numbers):
+    """x, weight, gradient, means and factors, the gradients of x, weight and bias; and how many blocks of rows."""
+    grad, x, weight, kept, grad_x, sums = _layer_norm_grad(memory, row)
+    normalization.layer_norm_grad(grad, x, weight, row[3] != 0, kept[0], kept[1], grad_x, sums)
+    _layer_norm_end(memory, row, sums)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def layer_norm_grad_parallel(memory, integers, row, numbers):
+    grad, x, weight, kept, grad_x, sums = _layer_norm_grad(memory, row)
+    normalization.layer_norm_grad_parallel(grad, x, weight, row[3] != 0, kept[0], kept[1], grad_x, sums)
+    _layer_norm_end(memory, row, sums)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
-# Normalisation over a batch.
+# Normalisation over a batch: row = samples, columns, channels, whether in training, and the places.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _batch_norm(memory, row):
+    """x, weight, bias, y, means and variances; in evaluation these are the running ones."""
+    n, m, c = row[1], row[2], row[3]
+    x, y, kept = matrix(memory, row[5], n, m), matrix(memory, row[8], n, m), wide(memory, row[9], 2, c)
+    if not row[4]:
+        kept[0], kept[1] = vector(memory, row[10], c), vector(memory, row[11], c)
+    return x, vector(memory, row[6], c), vector(memory, row[7], c), y, kept
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _batch_norm_end(memory, integers, row, numbers, kept):
+    """Move the running means and variances, where there are any, towards those of the batch."""
+    if not row[4]:
+        return
+    momentum = 1 / integers[row[12]] if row[12] >= 0 else numbers[1]
+    keep = memory.dtype.type(1 - momentum)
+    for k in range(2):
+        running, share = vector(memory, row[10 + k], row[3]), numbers[2] if k else 1.0
+        for j in range(running.size):
+            running[j] = keep * running[j] + momentum * (kept[k, j] * share)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def batch_norm(memory, integers, row, numbers):
-    """row = samples, columns, channels, x, weight, bias, y, running mean and variance (-1 for none); numbers = eps, the
-    momentum, and the factor that makes the variance unbiased.
+    """x, weight, bias, y, means and variances in float64, running mean and variance (-1 for none), and in `integers`
+    which batch it is, whose share of the running ones is one in so many, or -1; numbers = eps, else that share, and the
+    factor that makes the variance unbiased.
     """
+    x, weight, bias, y, kept = _batch_norm(memory, row)
+    normalization.batch_norm(x, weight, bias, numbers[0], row[4] != 0, kept[0], kept[1], y)
+    _batch_norm_end(memory, integers, row, numbers, kept)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def batch_norm_parallel(memory, integers, row, numbers):
+    x, weight, bias, y, kept = _batch_norm(memory, row)
+    normalization.batch_norm_parallel(x, weight, bias, numbers[0], row[4] != 0, kept[0], kept[1], y)
+    _batch_norm_end(memory, integers, row, numbers, kept)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _batch_norm_grad(memory, row, eps):
+    """The gradient, x, weight, means, factors, and the places for the gradients of x, and of weight and bias."""
     n, m, c = row[1], row[2], row[3]
-    x, y, room = matrix(memory, row[4], n, m), matrix(memory, row[7], n, m), np.empty((2, c))
-    weight, bias = vector(memory, row[5], c), vector(memory, row[6], c)
-    normalization.batch_norm(x, weight, bias, numbers[0], True, room[0], room[1], y)
-    momentum = numbers[1]
+    x, grad, grad_x = matrix(memory, row[5], n, m), matrix(memory, row[7], n, m), matrix(memory, row[9], n, m)
+    kept = wide(memory, row[8], 2, c)
+    return grad, x, vector(memory, row[6], c), kept[0], 1 / np.sqrt(kept[1] + eps), grad_x, np.empty((2, c), x.dtype)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _batch_norm_grad_end(memory, row, sums):
     for k in range(2):
-        running = vector(memory, row[8 + k], c)
-        keep, share = y.dtype.type(1 - momentum), numbers[2] if k else 1.0
-        for j in range(running.size):
-            running[j] = keep * running[j] + momentum * (room[k, j] * share)
+        if row[10 + k] >= 0:
+            for i in range(row[3]):
+                memory[row[10 + k] + i] = sums[k, i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def batch_norm_grad(memory, integers, row, numbers):
-    """row = samples, columns, channels, x, weight, bias, gradient, places for the gradients of x, weight and bias, and
-    of room for y; numbers = eps.
-    """
-    n, m, c = row[1], row[2], row[3]
-    x, grad, room = matrix(memory, row[4], n, m), matrix(memory, row[7], n, m), np.empty((2, c))
-    weight, bias = vector(memory, row[5], c), vector(memory, row[6], c)
-    normalization.batch_norm(x, weight, bias, numbers[0], True, room[0], room[1], matrix(memory, row[11], n, m))
-    factor, found = 1 / np.sqrt(room[1] + numbers[0]), np.empty((2, c), x.dtype)
-    grad_x = matrix(memory, row[8], n, m) if row[8] >= 0 else matrix(memory, row[11], n, m)
-    normalization.batch_norm_grad(grad, x, weight, True, room[0], factor, grad_x, found[0], found[1])
-    for k in range(2):
-        if row[9 + k] >= 0:
-            for i in range(c):
-                memory[row[9 + k] + i] = found[k][i]
+    """x, weight, gradient, means and variances, and the gradients of x, weight and bias; numbers = eps."""
+    grad, x, weight, mean, factor, grad_x, sums = _batch_norm_grad(memory, row, numbers[0])
+    normalization.batch_norm_grad(grad, x, weight, row[4] != 0, mean, factor, grad_x, sums[0], sums[1])
+    _batch_norm_grad_end(memory, row, sums)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def batch_norm_grad_parallel(memory, integers, row, numbers):
+    grad, x, weight, mean, factor, grad_x, sums = _batch_norm_grad(memory, row, numbers[0])
+    normalization.batch_norm_grad_parallel(grad, x, weight, row[4] != 0, mean, factor, grad_x, sums[0], sums[1])
+    _batch_norm_grad_end(memory, row, sums)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -704,10 +890,23 @@ def look_up(memory, integers, row, numbers):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _look_up_grad(memory, integers, row):
+    """The gradient, the numbers, and the gradient of the table."""
+    n, r, c = row[1], row[2], row[3]
+    return matrix(memory, row[5], n, c), vector(integers, row[4], n), matrix(memory, row[6], r, c)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def look_up_grad(memory, integers, row, numbers):
     """row = how many, rows of the table, columns, numbers, gradient, that of the table."""
-    n, r, c = row[1], row[2], row[3]
-    embedding.embedding_grad(matrix(memory, row[5], n, c), vector(integers, row[4], n), matrix(memory, row[6], r, c))
+    grad, indices, grad_weight = _look_up_grad(memory, integers, row)
+    embedding.embedding_grad(grad, indices, grad_weight)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def look_up_grad_parallel(memory, integers, row, numbers):
+    grad, indices, grad_weight = _look_up_grad(memory, integers, row)
+    embedding.embedding_grad_parallel(grad, indices, grad_weight)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -766,6 +965,12 @@ def dropout(memory, integers, row, numbers):
     """row = size, the places of the seed and of the limit (both in `integers`), x, y; numbers = scale."""
     x, y = vector(memory, row[4], row[1]), vector(memory, row[5], row[1])
     randomness.dropout(x, np.uint64(integers[row[2]]), np.uint64(integers[row[3]]), numbers[0], y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def dropout_parallel(memory, integers, row, numbers):
+    x, y = vector(memory, row[4], row[1]), vector(memory, row[5], row[1])
+    randomness.dropout_parallel(x, np.uint64(integers[row[2]]), np.uint64(integers[row[3]]), numbers[0], y)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -845,6 +1050,8 @@ def train(
     strides,
     parts,
     which,
+    steps,
+    shares,
     limits,
     ends,
     optimizer_kind,
@@ -861,37 +1068,44 @@ def train(
     state,
     found,
 ):
-    """Steps, one for each row of `order` (steps, batch); returns how many there were.
+    """Steps, with a batch in each row of `order` (batches, size); returns how many batches there were.
 
     code to parts: see `Programs` in `fast/recording.py`. (Arrays by themselves are handed over ten times as fast as in
-    a named tuple.) which (steps,): the program of each step.
+    a named tuple.) which (batches,): the program of each batch.
+    steps (batches,): to which step each belongs; behind the last batch of a step there is an update.
+    shares (batches,): what part of its step a batch is, 1 as a rule: its loss and gradients are multiplied by that.
     limits (2,): of the norm of all gradients, and of each of their elements; ends: where each parameter ends.
         Parameters and, behind them, their gradients lie at the beginning of the memory.
     optimizer_kind, settings, done: the optimizer's, and how many steps it has made; rates (steps,): the learning rates.
     parallel: the address of `update_parallel`, 0 to do without; updates: whether there are updates at all.
-    state (3, P): what the optimizer remembers; found (steps,): receives the losses.
+    state (3, P): what the optimizer remembers; found (steps,): receives the losses, and begins with zeros.
 
     A loss or a sum of loss and penalty that is no finite number is noted, and ends it before anything changes. So do
     numbers that a loss does not take, which stand in the program's integers[REFUSED].
     """
     size, optimizer = state.shape[1], Optimizer(optimizer_kind, settings)
     p, g = memory[:size], memory[size : 2 * size]
-    for step in range(len(order)):
-        part = parts[which[step]]
-        first, backward, last = part[0], part[1], part[2]
+    for k in range(len(order)):
+        step, part = steps[k], parts[which[k]]
+        first, backward, after = part[0], part[1], part[2]
         mine = integers[part[9] :]
-        gather(order[step], floats, whole, inputs[part[3] : part[4]], memory, mine)
+        gather(order[k], floats, whole, inputs[part[3] : part[4]], memory, mine)
         replay(code[first:backward], numbers[first:backward], memory, mine)
         if mine[REFUSED]:
-            return step
+            return k
         goal = memory[part[6]]
-        found[step] = memory[part[5]] if math.isfinite(goal) else goal
         if not math.isfinite(goal):
-            return step
-        memory[part[7]] = 1
-        replay(code[backward:last], numbers[backward:last], memory, mine)
-        for k in range(len(strides)):  # of all programs, for a layer goes on where it was
-            integers[strides[k, 0]] += strides[k, 1]
+            found[step] = goal
+            return k
+        found[step] += shares[k] * memory[part[5]]
+        if part[10] and (k == 0 or steps[k - 1] < step):
+            g[:] = 0
+        memory[part[7]] = shares[k]
+        replay(code[backward:after], numbers[backward:after], memory, mine)
+        for i in range(len(strides)):  # of all programs, for a layer goes on where it was
+            integers[strides[i, 0]] += strides[i, 1]
+        if k + 1 < len(order) and steps[k + 1] == step:
+            continue
         clip(limits, ends, g)
         t = done + step + 1
         if not updates:

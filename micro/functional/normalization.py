@@ -19,8 +19,9 @@ def batch_norm(
     weight: Array | None = None,
     bias: Array | None = None,
     training: bool = False,
-    momentum: float = 0.1,
+    momentum: float | None = 0.1,
     eps: float = 1e-5,
+    num_batches_tracked: Array | None = None,
 ) -> Array:
     """(x - mean) / sqrt(variance + eps) * weight + bias, each of the C channels by itself (Ioffe and Szegedy 2015).
 
@@ -28,14 +29,18 @@ def batch_norm(
     In training, mean and variance (biased: divided by the count) are those of the batch, and the running ones move
     towards them in place: running = (1 - momentum) * running + momentum * batch, with the unbiased variance (divided
     by the count minus 1). Else the running ones are used, as constants.
+
+    momentum: 0.1 unless given; None for 1 / num_batches_tracked, which makes the running ones plain means.
+    num_batches_tracked: a tensor of one whole number, which training increases by 1; None counts nothing.
     """
     count = checks.batch_norm_arguments(x, running_mean, running_var, weight, bias, training)
     means, deviations = [], []
+    share = batch_share(momentum, num_batches_tracked) if training else 0.0
     for c in range(x.shape[1]):
         if training:
             mean, variance = _moments([value for sample in x.values for value in flatten(sample[c])])
-            _move(running_mean, c, momentum, mean.data)
-            _move(running_var, c, momentum, variance.data * count / (count - 1))
+            _move(running_mean, c, share, mean.data)
+            _move(running_var, c, share, variance.data * count / (count - 1))
         else:
             mean, variance = [running.values[c].detach() for running in (running_mean, running_var)]  # type: ignore[union-attr]
         means.append(mean)
@@ -48,9 +53,17 @@ def batch_norm(
     return build(x.shape, element)
 
 
-def _move(running: Array | None, c: int, momentum: float, new: float) -> None:
+def batch_share(momentum: float | None, num_batches_tracked: Any) -> float:
+    """Count a batch of training; returns its share of the running mean and variance."""
+    checks.counted(momentum, num_batches_tracked)
+    if num_batches_tracked is not None:
+        num_batches_tracked.copy_(num_batches_tracked.item() + 1)
+    return 1 / num_batches_tracked.item() if momentum is None else momentum
+
+
+def _move(running: Array | None, c: int, share: float, new: float) -> None:
     if running is not None:
-        running.values[c].data = (1 - momentum) * running.values[c].data + momentum * new
+        running.values[c].data = (1 - share) * running.values[c].data + share * new
 
 
 def layer_norm(
