@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fast import optimizers, programs, threads
-from fast.addresses import interpreters
+from fast.interpreters import interpreters
 from fast.intrinsics import LANES
 from fast.kernels import planning
 from fast.kernels import tape as kernels

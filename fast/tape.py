@@ -10,8 +10,8 @@ import numpy as np
 
 import micro
 from fast import optimizers, programs, threads
-from fast.addresses import interpreters
 from fast.arrays import aligned
+from fast.interpreters import interpreters
 from fast.intrinsics import LANES
 from fast.kernels import tape as kernels
 from fast.programs import Graph, Program

@@ -55,23 +55,23 @@ def transpose(x, y):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def pack(b, panels, start):
-    """Panels (P, K, line): panels[p, k, j] = b[k, (start + p) * line + j], and 0 beyond the last column. b (K, N)."""
+def pack(b, panels):
+    """Panels (P, K, line): panels[p, k, j] = b[k, p * line + j], and 0 beyond the last column. b (K, N)."""
     stay_apart()
     count, depth, line = panels.shape
     step = b.strides[0] // b.itemsize
-    full = min(count, b.shape[1] // line - start)
+    full = b.shape[1] // line
     if b.strides[1] == b.itemsize:
         for above in range(0, full, 4):  # beside each other in a row of b, of which the next may be on another page
             for k in range(depth):
                 for p in range(above, min(above + 4, full)):
-                    move(pointer(b, k * step + (start + p) * line), pointer(panels, (p * depth + k) * line))
+                    move(pointer(b, k * step + p * line), pointer(panels, (p * depth + k) * line))
     else:
         for p in range(full):
-            first = (start + p) * line
+            first = p * line
             transpose(loose(b.T[first : first + line]), loose(panels[p]))
     for p in range(full, count):
-        first = (start + p) * line
+        first = p * line
         panels[p] = 0
         for k in range(depth):
             for j in range(b.shape[1] - first):
@@ -178,36 +178,51 @@ def multiply_otherwise(a, b, y):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def multiply(blocks, a, b, y):
-    """y = a @ b; a (M, K), b (K, N), y (M, N), whose rows are contiguous. blocks: 1."""
+def _multiply_part(a, b, y, tiled):
+    """A part of the result; tiled: whether the whole suits tiles."""
     stay_apart()
-    if suits(y.shape[0], y.shape[1]):
+    if tiled:
         panels = _panels(b)
-        pack(b, panels, 0)
+        pack(b, panels)
         multiply_packed(a, panels, y)
     else:
         multiply_otherwise(a, b, y)
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def multiply(blocks, a, b, y):
+    """y = a @ b; a (M, K), b (K, N), y (M, N), whose rows are contiguous. blocks: 1."""
+    _multiply_part(a, b, y, suits(y.shape[0], y.shape[1]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _share(count, unit, block, blocks):
+    """Where the share of a block begins and ends, in whole units."""
+    units = (count + unit - 1) // unit
+    return units * block // blocks * unit, min(units * (block + 1) // blocks * unit, count)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _by_columns(blocks, y):
+    """Whether threads shall share the columns of y, so that each packs only its own panels, or else the rows."""
+    rows, columns = y.shape
+    if suits(rows, columns):
+        panels = (columns + line_of(y) - 1) // line_of(y)
+        return panels % blocks == 0 or panels >= 8 * blocks
+    return columns > rows
+
+
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def multiply_parallel(blocks, a, b, y):
-    """`multiply`, each thread with its share of the panels and then of the rows of a, or of y."""
-    rows, columns = y.shape
-    own = suits(rows, columns)
-    panels, tiles = _panels(b[:, : columns if own else 0]), (rows + ROWS - 1) // ROWS
-    for block in prange(blocks if own else 0):
-        start, stop = len(panels) * block // blocks, len(panels) * (block + 1) // blocks
-        pack(b, panels[start:stop], start)
+    """`multiply`, each thread with its share of y. The threads meet only once: there may be others that want a core."""
+    by_columns, (rows, columns) = _by_columns(blocks, y), y.shape
     for block in prange(blocks):
-        if own:
-            start, stop = tiles * block // blocks * ROWS, tiles * (block + 1) // blocks * ROWS
-            multiply_packed(a[start:stop], panels, y[start:stop])
-        elif rows >= columns:  # the longer side is cut
-            start, stop = rows * block // blocks, rows * (block + 1) // blocks
-            multiply_otherwise(a[start:stop], b, y[start:stop])
+        if by_columns:
+            start, stop = _share(columns, line_of(y), block, blocks)
+            _multiply_part(a, b[:, start:stop], y[:, start:stop], suits(rows, columns))
         else:
-            start, stop = columns * block // blocks, columns * (block + 1) // blocks
-            multiply_otherwise(a, b[:, start:stop], y[:, start:stop])
+            start, stop = _share(rows, ROWS, block, blocks)
+            _multiply_part(a[start:stop], b, y[start:stop], suits(rows, columns))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

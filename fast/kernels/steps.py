@@ -39,12 +39,12 @@ EMBEDDING = "fdf1bcb54dc626a8"
 INTRINSICS = "ef3ab48d59e16df4"
 LOSSES = "b8aaf548186a0917"
 NORMALIZATION = "c87a94af45a83879"
-PRODUCTS = "be8030f2f0a2583d"
+PRODUCTS = "5ed4a64ea888073c"
 RANDOMNESS = "98510520541a539a"
 RECURRENT = "9bbcfab3eabdb887"
 REDUCTIONS = "702890d0de2ace32"
-TAPE = "1f4ae706bd15bd2b"
-UPDATES = "be59ffe810a77c70"
+TAPE = "f3dcf030260565eb"
+UPDATES = "6c2b2636192db985"
 
 #: The places of `integers` before those of the program: whether an instruction has met numbers that it does not take.
 REFUSED = 0
@@ -985,6 +985,13 @@ def replay(code, numbers, memory, integers):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _copy(start, y):
+    x = carray(start, y.size)
+    for i in range(y.size):
+        y[i] = x[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def gather(rows, floats, whole, inputs, memory, integers):
     """Put the samples of a batch where its program expects them. rows: of the samples; -1 ends them.
 
@@ -999,11 +1006,9 @@ def gather(rows, floats, whole, inputs, memory, integers):
             if row < 0:
                 break
             if inputs[k, 0]:
-                for column in range(count):
-                    integers[place + column] = whole[row, first + column]
+                _copy(pointer(whole, row * whole.shape[1] + first), vector(integers, place, count))
             else:
-                for column in range(count):
-                    memory[place + column] = floats[row, first + column]
+                _copy(pointer(floats, row * floats.shape[1] + first), vector(memory, place, count))
             place += count
 
 
