@@ -54,9 +54,14 @@ class Arguments:
         self.memory = Memory("global", size + kernel.constants.size + MARGIN, unit, clock, across=True)
         for buffer in self.buffers:
             self.memory.allocate(buffer.offset, buffer.high - buffer.low, buffer.bytes())
+        for i, argument in enumerate(_flat(arguments)):
+            if (array := _array(argument)) is not None:
+                low, high = _bounds(array)
+                self.memory.name_part(self._address(array, low) - GLOBAL, high - low, f"argument {i}")
         for name, place in kernel.constants.places.items():
             value = np.frombuffer(kernel.constants.values.get(name, b""), np.uint8)
             self.memory.allocate(size + place, len(value), value)
+            self.memory.name_part(size + place, len(value), f"the table {name}")
         self.words = self._words(kernel, list(_flat(arguments)))
 
     def _words(self, kernel: Kernel, arguments: list) -> list[np.ndarray]:
@@ -82,8 +87,9 @@ class Arguments:
         array = _array(argument)
         return [argument] if array is None else [self._address(array)]
 
-    def _address(self, array: np.ndarray) -> int:
-        at = array.ctypes.data
+    def _address(self, array: np.ndarray, at: int | None = None) -> int:
+        """The address of an array's first element; or of the host's byte `at`, which is one of the array's."""
+        at = array.ctypes.data if at is None else at
         buffer = next(b for b in self.buffers if b.low <= at < b.high or (array.size == 0 and b.low == at))
         return GLOBAL + buffer.offset + at - buffer.low
 
@@ -110,6 +116,11 @@ def _array(argument) -> np.ndarray | None:
     return argument.array if isinstance(argument, Pointer) else argument if isinstance(argument, np.ndarray) else None
 
 
+def _bounds(array: np.ndarray) -> tuple[int, int]:
+    """The addresses of its lowest byte and of the one behind its highest."""
+    return byte_bounds(array) if array.size else (array.ctypes.data, array.ctypes.data)
+
+
 def _buffers(arrays: list[np.ndarray]) -> list[_Buffer]:
     """One buffer for all arrays that belong to one owner; its offset is the distance from the owner's beginning."""
     owners: dict[int, _Buffer] = {}
@@ -117,7 +128,7 @@ def _buffers(arrays: list[np.ndarray]) -> list[_Buffer]:
         owner = array
         while isinstance(owner.base, np.ndarray):
             owner = owner.base
-        low, high = byte_bounds(array) if array.size else (array.ctypes.data, array.ctypes.data)
+        low, high = _bounds(array)
         start = owner.ctypes.data
         known = owners.setdefault(start, _Buffer(low, high, array.flags.writeable))
         known.low, known.high = min(known.low, low), max(known.high, high)

@@ -311,6 +311,13 @@ def to_whole(x, dtype):
     return np.where(np.isnan(x), nothing, result)
 
 
+def round_whole(x, dtype, mode):
+    """Whole numbers as floating-point numbers, rounded as asked; float64 and a rest hold all of their 64 bits."""
+    high = x.astype(np.float64)
+    rest = [float(int(number) - int(part)) for number, part in zip(x, high, strict=True)]
+    return round_to(high, np.array(rest), dtype, mode)
+
+
 def saturate_whole(x, dtype):
     """Whole numbers in a narrower type: the nearest that it has."""
     limits = np.iinfo(dtype)

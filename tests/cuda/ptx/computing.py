@@ -61,34 +61,29 @@ def compile_conversion(machine: Machine, instruction: Instruction) -> Step:
     return apply(machine, instruction, convert, given, result=to)
 
 
-def _conversion(instruction: Instruction, to, given):
-    """The function that `cvt` asks for. Modifiers: whole numbers (rni and others), rounding, ftz, sat."""
-    whole, mode = WHOLE.get(instruction.has(*WHOLE)), instruction.has(*ROUNDING) or "rn"
+def _conversion(instruction: Instruction, to: np.dtype, given: np.dtype):
+    """The function that `cvt` asks for. Modifiers say how to become whole (rni, ...), or how to round, ftz and sat."""
+    whole, mode = WHOLE.get(instruction.has(*WHOLE), lambda x: x), instruction.has(*ROUNDING) or "rn"
     saturate, flush = instruction.has("sat"), instruction.has("ftz")
 
-    def convert(x):
-        if flush and given.kind == "f":
-            x = arithmetic.flush(x) if given.itemsize == 4 else x
-        if given.kind == "f":
-            x = whole(x) if whole else x
-            if to.kind != "f":
-                return arithmetic.to_whole(x, to)
-            x = x.astype(to) if mode == "rn" else arithmetic.round_to(x.astype(np.float64), np.zeros(x.shape), to, mode)
-            x = arithmetic.saturate(x) if saturate else x
-            return arithmetic.flush(x) if flush and to.itemsize == 4 else x
-        if to.kind == "f":
-            return x.astype(to) if mode == "rn" else _directed(instruction, x, to, mode)
+    def float_to_float(x):
+        x = whole(arithmetic.flush(x) if flush and given == np.float32 else x)
+        x = x.astype(to) if mode == "rn" else arithmetic.round_to(x.astype(np.float64), np.zeros(x.shape), to, mode)
+        x = arithmetic.saturate(x) if saturate else x
+        return arithmetic.flush(x) if flush and to == np.float32 else x
+
+    def float_to_whole(x):
+        return arithmetic.to_whole(whole(arithmetic.flush(x) if flush and given == np.float32 else x), to)
+
+    def whole_to_float(x):
+        return x.astype(to) if mode == "rn" else arithmetic.round_whole(x, to, mode)
+
+    def whole_to_whole(x):
         return arithmetic.saturate_whole(x, to) if saturate else x.astype(to)
 
-    return convert
-
-
-def _directed(instruction: Instruction, x, to, mode):
-    if x.dtype.itemsize == 8 and to.itemsize > 2:
-        high = x.astype(np.float64)
-        rest = [float(int(n) - int(h)) for n, h in zip(x, high, strict=True)]
-        return arithmetic.round_to(high, np.array(rest), to, mode)
-    return arithmetic.round_to(x.astype(np.float64), np.zeros(x.shape), to, mode)
+    if given.kind == "f":
+        return float_to_float if to.kind == "f" else float_to_whole
+    return whole_to_float if to.kind == "f" else whole_to_whole
 
 
 def compile_comparison(machine: Machine, instruction: Instruction) -> Step:
@@ -185,7 +180,10 @@ def _float_function(instruction: Instruction):
     family = instruction.family
     function = FLOAT.get(family)
     if family in ROUNDED:
-        function = _with_mode(ROUNDED[family], instruction.has(*ROUNDING) or "rn")
+        mode = instruction.has(*ROUNDING) or "rn"
+        if mode != "rn" and instruction.kind == "f64":
+            raise instruction.error("float64 is rounded to the nearest number only")
+        function = _with_mode(ROUNDED[family], mode)
     if function is None:
         return None
     if instruction.has("NaN"):

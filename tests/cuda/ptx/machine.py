@@ -72,6 +72,8 @@ class Machine:
         self.global_memory = self.arguments.memory
         self.shared_memory = Memory("shared", kernel.shared.size + shared, unit, clock)
         self.shared_memory.allocate(0, kernel.shared.size + shared)
+        for name, size in kernel.shared.sizes.items():
+            self.shared_memory.name_part(kernel.shared.places[name], size or shared, name)
         self.local_size = -(-kernel.local.size // 16) * 16
         self.local_memory = Memory("local", self.local_size * self.count, unit)
         self.local_memory.allocate(0, self.local_size * self.count)

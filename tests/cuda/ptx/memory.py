@@ -58,6 +58,7 @@ class Memory:
     def __init__(self, name: str, size: int, unit: int, clock: Clock | None = None, across: bool = False):
         size = -(-max(size, 1) // 16) * 16
         self.name, self.unit, self.clock, self.across = name, unit, clock, across
+        self.parts: dict[range, str] = {}
         self.bytes = np.full(size, 0xFF, np.uint8)  # as floating-point numbers: nan
         self.views = {width: self.bytes.view(UNSIGNED[width]) for width in UNSIGNED}
         self.allocated = np.zeros(size // unit, bool)
@@ -70,6 +71,10 @@ class Memory:
                 np.zeros(units, int),
                 np.zeros(units, bool),
             )
+
+    def name_part(self, offset: int, size: int, name: str) -> None:
+        """What messages call some bytes."""
+        self.parts[range(offset, offset + size)] = name
 
     def allocate(self, offset: int, size: int, value: np.ndarray | None = None) -> None:
         """Let bytes be accessed. With a value they count as written."""
@@ -112,17 +117,16 @@ class Memory:
             raise OutOfBoundsError(what, int(threads[at]))
 
     def whereabouts(self, offset: int) -> str:
-        """How far an offset is from the nearest bytes that may be accessed."""
-        allowed = np.flatnonzero(self.allocated) * self.unit
-        if not len(allowed):
+        """Where an offset is, by the name of what is there or nearby."""
+        if not self.parts:
             return "where there is none"
-        before = allowed[allowed < offset]
-        if len(before) and offset - before[-1] < MARGIN:
-            return f"{offset - before[-1] - self.unit} bytes behind the end of an array"
-        behind = allowed[allowed > offset]
-        if len(behind) and behind[0] - offset < MARGIN:
-            return f"{behind[0] - offset} bytes before the beginning of an array"
-        return f"at {offset}, far from any array"
+        nearest = min(self.parts, key=lambda part: max(part.start - offset, offset - part.stop + 1, 0))
+        name = self.parts[nearest]
+        if offset < nearest.start:
+            return f"{nearest.start - offset} bytes before {name}"
+        if offset >= nearest.stop:
+            return f"{offset - nearest.stop} bytes behind the end of {name}"
+        return f"at byte {offset - nearest.start} of {name}"
 
     def units(self, offsets, size: int):
         """The words of the record that an access covers, (threads, words)."""
@@ -202,4 +206,6 @@ class Memory:
     def _race(self, unit, thread, does: str, other, did: str, time) -> RaceError:
         who = "more than one thread" if other == SEVERAL else f"thread {other}"
         how = f"of another block {did}" if time < self.clock.start else f"{did} with no barrier in between"
-        return RaceError(f"{does} {self.name} memory at byte {unit * self.unit}, which {who} {how}", int(thread))
+        return RaceError(
+            f"{does} {self.name} memory {self.whereabouts(int(unit) * self.unit)}, which {who} {how}", int(thread)
+        )

@@ -13,7 +13,9 @@ from .faults import PtxError
 from .formats import DTYPES, number, width
 
 _STATEMENT = re.compile(r"\s*(?:@(!?)([%\w$]+)\s+)?([a-z][\w.:]*)\s*(.*)", re.DOTALL)
-_LABEL = re.compile(r"\s*([\w$]+):(?!:)")
+_LABEL = re.compile(r"([\w$]+):")
+#: A label, the brace of a scope, or a statement up to its semicolon.
+_PIECE = re.compile(r"\s*(?P<text>[\w$]+:(?!:)|[{}](?=\s|\Z)|[^;]*[^;\s])\s*;?")
 _REGISTERS = re.compile(r"\.reg\s+\.(\w+)\s+([^;]+);")
 _VARIABLE = re.compile(
     r"(\.extern\s+)?(?:\.(?:visible|weak|common)\s+)*\.(shared|local|global|const)\s+(?:\.align\s+(\d+)\s+)?"
@@ -71,15 +73,16 @@ class Instruction:
 
 @dataclass
 class Space:
-    """Variables laid out one behind the other: their places by name, and the bytes that all of them take."""
+    """Variables laid out one behind the other: the place, the size and the value of each, and the bytes of all."""
 
     places: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     size: int = 0
     values: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, name: str, size: int, alignment: int, value: bytes = b"") -> None:
         self.size = -(-self.size // alignment) * alignment
-        self.places[name] = self.size
+        self.places[name], self.sizes[name] = self.size, size
         self.size += size
         if value:
             self.values[name] = value
@@ -191,7 +194,7 @@ class _Body:
 
     def __init__(self, kernel: Kernel, functions: dict[str, _Function]):
         self.kernel, self.functions, self.calls = kernel, functions, 0
-        self.prefix, self.passed = "", {}
+        self.prefix, self.passed, self.label = "", {}, ""
 
     def read(self, function: _Function) -> None:
         self._declare_registers(function.body)
@@ -210,15 +213,16 @@ class _Body:
                     self.kernel.registers[self.prefix + one] = kind
 
     def _read_statement(self, line: int, statement: str) -> None:
-        while label := _LABEL.match(statement):
-            name, statement = self.prefix + label[1], statement[label.end() :]
-            self.kernel.labels[name] = len(self.kernel.instructions)
-            if ".branchtargets" in statement:
-                targets = statement.replace(".branchtargets", "").split(",")
-                self.kernel.branches[name] = [self.prefix + target.strip() for target in targets]
-        statement = " ".join(statement.split())
-        if not statement or statement.startswith("."):
-            return
+        if label := _LABEL.fullmatch(statement):
+            self.label = self.prefix + label[1]
+            self.kernel.labels[self.label] = len(self.kernel.instructions)
+        elif statement.startswith(".branchtargets"):
+            targets = statement.removeprefix(".branchtargets").split(",")
+            self.kernel.branches[self.label] = [self.prefix + target.strip() for target in targets]
+        elif not statement.startswith("."):
+            self._read_instruction(line, statement)
+
+    def _read_instruction(self, line: int, statement: str) -> None:
         match = _STATEMENT.fullmatch(statement)
         if not match:
             raise PtxError(f"line {line}: not understood: {statement}")
@@ -232,7 +236,8 @@ class _Body:
             labels = [name if name.startswith("%") else self.prefix + name for name in split(match[4])]
             self._add(*rest, words, tuple(self._renamed(name) for name in labels))
         elif words[:2] == ("st", "param") or (words[:2] == ("ld", "param") and self._is_passed(match[4])):
-            self._add(*rest, ("mov", words[-1]), tuple(self._passed(name, words[-1]) for name in split(match[4])))
+            bits = f"b{8 * width(words[-1])}"
+            self._add(*rest, ("mov", bits), tuple(self._passed(name) for name in split(match[4])))
         else:
             self._add(*rest, words, tuple(self._renamed(operand) for operand in split(match[4])))
 
@@ -243,52 +248,51 @@ class _Body:
         """An operand of the function that is read, with its registers by the names that they have in the kernel."""
         if not self.prefix:
             return operand
-        return re.sub(
-            r"%[\w$]+",
-            lambda name: name[0] if self.prefix + name[0] not in self.kernel.registers else self.prefix + name[0],
-            operand,
-        )
+
+        def renamed(name):
+            return self.prefix + name[0] if self.prefix + name[0] in self.kernel.registers else name[0]
+
+        return re.sub(r"[%\w$]+", renamed, operand)
 
     def _is_passed(self, operands: str) -> bool:
         """Whether what is loaded belongs to a call, and is no parameter of the kernel."""
         name = re.search(r"\[\s*([\w$]+)", operands)[1]
         return all(name != parameter for _, parameter in self.kernel.parameters)
 
-    def _passed(self, operand: str, kind: str) -> str:
-        """The register in place of `[param0+8]`; other operands as they are."""
+    def _passed(self, operand: str) -> str:
+        """The register in place of `[param0+8]`, wide enough for all types; other operands as they are."""
         place = re.fullmatch(r"\[\s*([\w$]+)\s*(?:\+\s*(\d+))?\s*\]", operand)
         if not place:
             return self._renamed(operand)
         register = f"{self.passed.get(place[1], self.prefix + place[1])}+{place[2] or 0}"
-        self.kernel.registers.setdefault(register, kind)
+        self.kernel.registers[register] = "b64"
         return register
 
     def _call(self, line: int, operands: str) -> None:
         """Read the function that is called, with its parameters and results under the caller's names for them."""
-        results, name, given = ([], *split(operands)) if not operands.startswith("(") else split(operands)[:3]
+        parts = split(operands)
+        results = parts.pop(0) if operands.startswith("(") else ""
+        name, given = parts[0], parts[1] if len(parts) > 1 else ""
         function = self.functions.get(name)
         if function is None:
             raise PtxError(f"line {line}: the text calls {name}, and has no such function")
-        given = [
-            self.prefix + word.strip() for group in (results, given) if group for word in group.strip("()").split(",")
-        ]
+        words = [word.strip() for group in (results, given) for word in group.strip("()").split(",")]
+        given = [self.prefix + word for word in words if word]
         names = [name for _, name in [*function.results, *function.parameters]]
         outer = self.prefix, self.passed
         self.calls += 1
-        self.prefix, self.passed = f"call{self.calls}:", dict(zip(names, given, strict=True))
+        self.prefix, self.passed = f"call{self.calls}_", dict(zip(names, given, strict=True))
         self.read(function)
         self.prefix, self.passed = outer
 
 
 def _statements(body: str, line: int) -> Iterator[tuple[int, str]]:
-    """(line, text) of each statement; braces that open and close a scope are dropped."""
+    """(line, text) of each statement and of each label; the braces of scopes are dropped."""
     start = 0
-    for match in re.finditer(r";|\Z", body):
-        text = body[start : match.start()]
-        bare = re.sub(r"\A(\s*[{}](?=\s|\Z))+", lambda braces: re.sub(r"[{}]", " ", braces[0]), text)
-        begin = start + len(bare) - len(bare.lstrip())
-        yield line + body.count("\n", 0, begin), bare.strip()
-        start = match.end()
+    while piece := _PIECE.match(body, start):
+        start = piece.end()
+        if piece["text"].strip("{}"):
+            yield line + body.count("\n", 0, piece.start("text")), " ".join(piece["text"].split())
 
 
 def split(operands: str) -> list[str]:
