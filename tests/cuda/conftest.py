@@ -4,7 +4,7 @@ import pytest
 from assembly import compile_ptx
 
 #: Imported in processes that run the simulator, and by nobody else.
-collect_ignore = ["simulator.py"]
+collect_ignore = ["simulator.py", "simulate.py"]
 
 
 @pytest.fixture(scope="session")

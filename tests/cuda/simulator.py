@@ -14,6 +14,7 @@ It remains slow (34 us for a multiplication), and blind to types: float32 stays 
 in float64. Kernels must refer to the module as `cuda`.
 """
 
+import contextlib
 import functools
 import sys
 import threading
@@ -36,6 +37,7 @@ def bridge() -> None:
     if hasattr(kernelapi.FakeCUDAModule, "shfl_sync"):
         return
     _bridge_arrays(kernel, kernelapi)
+    kernel.swapped_cuda_module = _pretended_everywhere
     for name, collective in _COLLECTIVES.items():
         setattr(kernelapi.FakeCUDAModule, name, collective)
     cuda.jit = _without_compiler_options(cuda.jit)
@@ -47,6 +49,35 @@ def _without_compiler_options(jit):
         return jit(*arguments, **{name: value for name, value in options.items() if name not in _OPTIONS_OF_COMPILERS})
 
     return simulated
+
+
+_pretending = False
+
+
+@contextlib.contextmanager
+def _pretended_everywhere(function, pretended):
+    """While a kernel runs, let `cuda` be `pretended` in every module that has the word, whichever functions it calls.
+
+    The simulator does that for the module of a function while the function runs, and in Numba's own version the thread
+    that comes back first takes it away from all others.
+    """
+    global _pretending
+    from numba import cuda
+
+    if _pretending:
+        yield
+        return
+    modules = [vars(module) for name, module in sys.modules.items() if module and not name.startswith("numba")]
+    found = [(words, word) for words in modules for word, value in list(words.items()) if value is cuda]
+    _pretending = True
+    for words, word in found:
+        words[word] = pretended
+    try:
+        yield
+    finally:
+        for words, word in found:
+            words[word] = cuda
+        _pretending = False
 
 
 # ----------------------------------------------------------------------------------------------------------------------
