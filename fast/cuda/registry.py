@@ -116,8 +116,9 @@ def by_warp(count: int) -> Launch:
 
 
 def by_column(columns: int, parts: int, stacks: int = 1) -> Launch:
-    """8 threads for each column of `parts` parts of `stacks` matrices."""
-    return Launch((-(-columns // reductions.COLUMNS), parts, stacks), (reductions.COLUMNS, reductions.ROWS))
+    """8 threads for each column of `parts` parts of `stacks` matrices; of very many matrices they take several."""
+    grid = -(-columns // reductions.COLUMNS), parts, min(stacks, MOST_BLOCKS)
+    return Launch(grid, (reductions.COLUMNS, reductions.ROWS))
 
 
 def by_image(images: int, size: int) -> Launch:
@@ -126,9 +127,9 @@ def by_image(images: int, size: int) -> Launch:
 
 
 def _by_sample(x: Any) -> Launch:
-    """For x (N, C, L): 8 threads for each column, which share up to 64 samples."""
+    """For x (N, C, L): 8 threads for each column of 64 samples, or of more where there are very many."""
     samples, channels, length = x.shape
-    return by_column(channels * length, max(1, -(-samples // (8 * reductions.ROWS))))
+    return by_column(channels * length, max(1, min(-(-samples // (8 * reductions.ROWS)), MOST_BLOCKS)))
 
 
 #: Why there is arithmetic of float64 in kernels for float32 that have a sin or cos in them.
@@ -162,7 +163,7 @@ def _products() -> list[Kernel]:
             return Launch((-(-width // side), -(-height // side), stacks), (products.THREADS,))
 
         dtypes = ("float32",) if by_four else ("float32", "float64")
-        registers, spills = (128, 16) if tile is products.LARGE else (80, 0)
+        registers, spills = (128, 16) if tile is products.LARGE else (96, 0)
         rows.append(Kernel(kernel, launch, registers, blocks=2, dtypes=dtypes, spills=spills))
     return rows
 
@@ -220,7 +221,7 @@ _ROWS = [
     Kernel(convolution.add_to_channels, lambda y, bias: by_image(len(y) * y.shape[1], y.shape[2])),
     Kernel(convolution.max_pool, lambda x, rows, columns, y, places: by_image(len(y), y[0].size)),
     Kernel(convolution.max_pool_grad, lambda *arguments: by_image(len(arguments[-1]), arguments[-1][0].size)),
-    Kernel(convolution.avg_pool, lambda x, rows, columns, y: by_image(len(y), y[0].size)),
+    Kernel(convolution.avg_pool, lambda x, rows, columns, y: by_image(len(y), y[0].size), 96),
     Kernel(convolution.avg_pool_grad, lambda *arguments: by_image(len(arguments[-1]), arguments[-1][0].size)),
     Kernel(recurrent.lstm_cell, lambda sums, cell, *others: by_element(cell.size)),
     Kernel(recurrent.lstm_cell_grad, lambda gates, cell, *others: by_element(cell.size)),

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import assembly
 
@@ -23,11 +24,20 @@ CAPABILITIES = (9, 0), (7, 5), (8, 0), (10, 0)
 ALL = [(name, dtype) for name, kernel in KERNELS.items() for dtype in kernel.dtypes]
 
 
-class Build(NamedTuple):
-    """The PTX of a kernel, and what ptxas says to it; None where there is no ptxas."""
+_assembler = ThreadPoolExecutor(1)
+
+
+@dataclass
+class Build:
+    """The PTX of a kernel, and what ptxas says to it, which it is asked while others are compiled and executed."""
 
     ptx: str
-    assembled: assembly.Assembled | None
+    asked: Future[assembly.Assembled | None]
+
+    @property
+    def assembled(self) -> assembly.Assembled | None:
+        """None where there is no ptxas."""
+        return self.asked.result()
 
 
 @cache
@@ -35,7 +45,10 @@ def build(name: str, dtype: str) -> dict[assembly.Capability, Build]:
     """A kernel for every GPU."""
     kernel, capabilities = KERNELS[name], CAPABILITIES if dtype == "float32" else CAPABILITIES[:1]
     texts = assembly.compile_ptx(kernel.function, kernel.signature(dtype), capabilities, kernel.bounds)
-    return {capability: Build(ptx, assembly.assemble(ptx, capability)) for capability, ptx in texts.items()}
+    return {
+        capability: Build(ptx, _assembler.submit(assembly.assemble, ptx, capability))
+        for capability, ptx in texts.items()
+    }
 
 
 def versions() -> str:
@@ -57,6 +70,8 @@ def table() -> str:
         f"| kernel | numbers | {' | '.join(columns)} | shared | spills | stack |",
         f"|---|---|{'---|' * (len(columns) + 3)}",
     ]
+    for name, dtype in ALL:
+        build(name, dtype)
     for name, dtype in ALL:
         found = {capability: one.assembled for capability, one in build(name, dtype).items()}
         registers = [str(found[one].registers) if one in found else "" for one in sorted(CAPABILITIES)]

@@ -14,6 +14,7 @@ import fast
 import micro
 from fast import programs
 from fast.cuda.kernels.products import PRODUCTS
+from fast.cuda.kernels.reductions import COLUMNS, ROWS
 from fast.cuda.package import SIMULATED
 from fast.cuda.registry import KERNELS, Launch
 from fast.kernels import (
@@ -152,8 +153,9 @@ def _(random, dtype):
     return (x, scale, empty(dtype, 3, 3)), {2: 0.25 * sums[:, :, 0].T}
 
 
-@case("reductions.sum_columns")
+@case("reductions.sum_columns", Launch((2, 2, 1), (COLUMNS, ROWS)))
 def _(random, dtype):
+    """Of two matrices, by blocks that take both."""
     x, scale = normal(random, dtype, 2, 21, 37), dtype(0.5)
     sums = np.empty((2, 2, 37))
     for s, part in enumerate((x[:, :11], x[:, 11:])):
@@ -225,7 +227,7 @@ def _(random, dtype):
 
 
 def _product(name, side, turned_a, turned_b, by_four):
-    """Two products, larger than a tile in every direction, of sizes that are multiples of 4 or not.
+    """A product, or two, larger than a tile in every direction, of sizes that are multiples of 4 or not.
 
     The simulator, for which a tile is a million steps, is given one that is smaller than that.
     """
@@ -233,7 +235,12 @@ def _product(name, side, turned_a, turned_b, by_four):
     @case(f"products.{name}", tolerance=4, conflicts={"float64": 20000})
     def _(random, dtype):
         extra = 4 if by_four else 3
-        stacks, rows, columns, length = 2, (side if side == 64 else 0) + extra, side + 2 * extra, 16 + extra
+        stacks, rows, columns, length = (
+            1 + (not turned_a),
+            (side if side == 64 else 0) + extra,
+            side + 2 * extra,
+            16 + extra,
+        )
         if SIMULATED:
             stacks, rows, columns, length = 1, extra, 2 * extra, 3 * extra
         a, b = normal(random, dtype, stacks, rows, length), normal(random, dtype, stacks, length, columns)
@@ -513,10 +520,10 @@ def _(random, dtype):
 # Convolution
 
 #: Windows along 13 rows and 9 columns, all different, and some of what they see outside.
-_ROWS = Windows(length=13, positions=6, kernel=3, stride=2, padding=1, dilation=2)
-_COLUMNS = Windows(length=9, positions=8, kernel=2, stride=1, padding=0, dilation=1)
+_DOWN = Windows(length=13, positions=6, kernel=3, stride=2, padding=1, dilation=2)
+_ACROSS = Windows(length=9, positions=8, kernel=2, stride=1, padding=0, dilation=1)
 #: As the GPU's kernels are told.
-_WINDOWS = [(w.positions, w.kernel, w.stride, w.padding, w.dilation) for w in (_ROWS, _COLUMNS)]
+_WINDOWS = [(w.positions, w.kernel, w.stride, w.padding, w.dilation) for w in (_DOWN, _ACROSS)]
 #: Threads for 3 blocks along an image, of which there are more than blocks.
 _IMAGES = Launch((2, 3), (32,))
 
@@ -526,7 +533,7 @@ def _(random, dtype):
     """What the CPU's convolution makes of weights that are 1 for one place in the window, and 0 for all others."""
     x, y = normal(random, dtype, 2, 3, 13, 9), np.empty((2, 18, 6, 8))
     one_place = np.eye(18).reshape(1, 18, 18)
-    convolution.conv2d(x.astype(float), one_place, np.zeros(18), _ROWS, _COLUMNS, y)
+    convolution.conv2d(x.astype(float), one_place, np.zeros(18), _DOWN, _ACROSS, y)
     return (x, *_WINDOWS, empty(dtype, 2, 18, 48)), {3: y.reshape(2, 18, 48)}
 
 
@@ -536,7 +543,7 @@ def _(random, dtype):
     y, grad_x, one_place = normal(random, dtype, 2, 18, 48), np.empty((2, 3, 13, 9)), np.eye(18).reshape(1, 18, 18)
     grad = y.astype(float).reshape(2, 18, 6, 8)
     nothing = np.empty((1, 0, 18)), np.empty(0)
-    convolution.conv2d_grad(grad, np.zeros((2, 3, 13, 9)), one_place, _ROWS, _COLUMNS, grad_x, *nothing)
+    convolution.conv2d_grad(grad, np.zeros((2, 3, 13, 9)), one_place, _DOWN, _ACROSS, grad_x, *nothing)
     return (y, *_WINDOWS, empty(dtype, 2, 3, 13, 9)), {3: grad_x}
 
 
@@ -551,7 +558,7 @@ def _max_pool(random, dtype):
     x = normal(random, dtype, 5, 13, 9).round(1)
     x[1, 4, 4] = np.nan
     y, places = np.empty((5, 6, 8)), np.empty((5, 6, 8), np.int32)
-    convolution.max_pool(x.astype(float), _ROWS, _COLUMNS, y, places)
+    convolution.max_pool(x.astype(float), _DOWN, _ACROSS, y, places)
     return x, y, places
 
 
@@ -756,22 +763,22 @@ def _(random, dtype):
 
 @case("lanes.train", tolerance=100)
 def _(random, dtype):
-    """35 runs, or 3 in the simulator, of which the last diverges, on 17 samples: one more than a chunk.
+    """35 runs, or 3 in the simulator, of which the last diverges, on 17 samples, one more than a chunk.
 
     Gradients are those of 3 samples.
     """
-    runs, steps = 3 if SIMULATED else 35, 2
-    x, y = normal(random, dtype, 17, 16), normal(random, dtype, 17)
+    runs, steps, samples = 3 if SIMULATED else 35, 2, 17 if dtype is np.float32 else 5
+    x, y = normal(random, dtype, samples, 16), normal(random, dtype, samples)
     weight0, weight1 = normal(random, dtype, 16, 16) / dtype(4), normal(random, dtype, 16)
     rates = random.uniform(0.1, 2, (runs, 2)).astype(dtype)
     rates[-1] = 1e30
     activation = trainability.TANH if dtype is np.float32 else trainability.RELU
-    batches, sums = random.integers(0, 17, (steps, 3)), np.empty((runs, 3))
+    batches, sums = random.integers(0, samples, (steps, 3)), np.empty((runs, 3))
     arrays = x, np.ascontiguousarray(x.T), y, weight0, weight1, rates
     trainability.train(*double(*arrays), np.zeros(runs), batches, steps, activation, 1e6, 1, sums)
     weights = np.repeat(np.concatenate([weight0.ravel(), weight1])[:, None], runs, axis=1)
     settings = batches, steps, activation, dtype(1e6), 1
-    written = weights, empty(dtype, 17, runs), empty(dtype, 3, runs)
+    written = weights, empty(dtype, samples, runs), empty(dtype, 3, runs)
     return (x, y, np.ascontiguousarray(rates.T), *settings, *written), {10: sums.T}
 
 

@@ -1,6 +1,6 @@
 """Products of matrices: c[s] = a[s] @ b[s] + bias for each matrix s of the stacks, either argument transposed or not.
 
-A stack of one matrix serves for all of c.
+A stack of one matrix serves for all of c. A matrix has fewer than 2^31 numbers, a stack up to 65,535 matrices.
 
 A product of N x N matrices has N^3 multiplications on N^2 numbers, so the art is to fetch each number rarely:
 
@@ -13,7 +13,10 @@ A product of N x N matrices has N^3 multiplications on N^2 numbers, so the art i
   the second half of shared memory: so there is one barrier a step, and nobody waits for memory.
 
 Both tiles lie in shared memory as (depth, side), k by k. An argument whose memory runs along k instead is turned on its
-way: `_along_k` says who carries which number so that no two threads of a warp use the same bank.
+way: `_places` says who carries which number so that no two threads of a warp use the same bank.
+
+Whole numbers are turned into int32 wherever Python would make them 64 bits wide: those take two registers each, and a
+thread with 64 sums has none to spare.
 """
 
 from __future__ import annotations

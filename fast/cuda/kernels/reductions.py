@@ -48,15 +48,16 @@ def sum_columns(x: Stack, scale: Number, y: Stack):
     shared memory, where each row of 32 numbers lies in 32 banks. Parts as in `sum_rows`.
     """
     sums = cuda.shared.array((ROWS, COLUMNS), x.dtype)
-    a, s, b = cuda.blockIdx.z, cuda.blockIdx.y, cuda.blockIdx.x * COLUMNS + cuda.threadIdx.x
+    s, b = cuda.blockIdx.y, cuda.blockIdx.x * COLUMNS + cuda.threadIdx.x
     start, stop = part_of(s, y.shape[1], x.shape[1])
-    total = x.dtype.type(0)
-    if b < x.shape[2]:
-        for r in range(start + cuda.threadIdx.y, stop, ROWS):
-            total += x[a, r, b]
-    total = sum_of_column(total, sums)
-    if cuda.threadIdx.y == 0 and b < x.shape[2]:
-        y[a, s, b] = scale * total
+    for a in range(cuda.blockIdx.z, x.shape[0], cuda.gridDim.z):
+        total = x.dtype.type(0)
+        if b < x.shape[2]:
+            for r in range(start + cuda.threadIdx.y, stop, ROWS):
+                total += x[a, r, b]
+        total = sum_of_column(total, sums)
+        if cuda.threadIdx.y == 0 and b < x.shape[2]:
+            y[a, s, b] = scale * total
 
 
 @device
