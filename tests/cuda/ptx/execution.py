@@ -52,6 +52,10 @@ def run(
         for z, y, x in np.ndindex(*machine.grid[::-1]):
             executor.run_block((x, y, z))
     machine.arguments.give_back()
+    for instruction, warps in zip(executor.instructions, executor.counts, strict=True):
+        if warps:
+            machine.profile.opcodes[instruction.opcode] += warps
+    machine.profile.warp_instructions = sum(executor.counts)
     return machine.profile
 
 
@@ -63,7 +67,7 @@ def _three(dimensions: int | tuple[int, ...]) -> tuple[int, int, int]:
 class _Executor:
     """Takes the threads of a block through the instructions of a kernel.
 
-    place: the index of the instruction at which each thread stands. waiting: whether it stands behind a barrier there.
+    place: the index of the instruction at which each thread stands. waiting: whether it waits at a barrier there.
     """
 
     def __init__(self, machine: Machine):
@@ -73,11 +77,12 @@ class _Executor:
         self.guards = [i.guard and machine.as_read(i, i.guard, "pred") for i in self.instructions]
         self.place = np.zeros(machine.count, int)
         self.waiting = np.zeros(machine.count, bool)
-        self.executed = 0
+        self.counts = [0] * len(self.instructions)  # warps that have executed each
+        self.patience = PATIENCE
 
     def run_block(self, index: tuple[int, int, int]) -> None:
         self.machine.begin_block(index)
-        self.place[:], self.waiting[:], self.executed = 0, False, 0
+        self.place[:], self.waiting[:], self.patience = 0, False, PATIENCE
         while not self.machine.exited.all():
             ready = ~self.machine.exited & ~self.waiting
             if ready.any():
@@ -104,7 +109,10 @@ class _Executor:
 
     def _execute(self, at: int, instruction: Instruction, lanes: Lanes) -> int | None:
         """The index of the instruction that comes next for all of the lanes; None if it is not the same for all."""
-        self._count(instruction, lanes)
+        self.counts[at] += len(lanes.warps)
+        self.patience -= 1
+        if self.patience < 0:
+            raise KernelError(f"has not ended after {PATIENCE} instructions", int(lanes.threads[0]))
         guard, taking = self.guards[at], lanes
         if guard is not None:
             if self.machine.undefined:
@@ -118,14 +126,6 @@ class _Executor:
             return self._control(at, instruction, lanes, taking)
         step(taking)
         return at + 1
-
-    def _count(self, instruction: Instruction, lanes: Lanes) -> None:
-        profile, warps = self.machine.profile, len(lanes.warps)
-        profile.warp_instructions += warps
-        profile.opcodes[instruction.opcode] += warps
-        self.executed += 1
-        if self.executed > PATIENCE:
-            raise KernelError(f"has not ended after {PATIENCE} instructions", int(lanes.threads[0]))
 
     def _control(self, at: int, instruction: Instruction, lanes: Lanes, taking: Lanes) -> int | None:
         """Branches, barriers and ends; those of the lanes that do not take it (`taking`) go on with the next."""

@@ -18,7 +18,7 @@ _LABEL = re.compile(r"([\w$]+):")
 _PIECE = re.compile(r"\s*(?P<text>[\w$]+:(?!:)|[{}](?=\s|\Z)|[^;]*[^;\s])\s*;?")
 _REGISTERS = re.compile(r"\.reg\s+\.(\w+)\s+([^;]+);")
 _VARIABLE = re.compile(
-    r"(\.extern\s+)?(?:\.(?:visible|weak|common)\s+)*\.(shared|local|global|const)\s+(?:\.align\s+(\d+)\s+)?"
+    r"((?:\.(?:extern|visible|weak|common)\s+)*)\.(shared|local|global|const)\s+(?:\.align\s+(\d+)\s+)?"
     r"\.(\w+)\s+([\w$.]+)(?:\[(\d*)\])?\s*(?:=\s*(\{[^}]*\}|[^;]+))?;"
 )
 _PARAMETER = re.compile(r"\.param\s+(?:\.align\s+\d+\s+)?\.(\w+)\s+(?:\.ptr[^%\w$]*)?([\w$]+)(\[\d+\])?")
@@ -173,9 +173,11 @@ def _parameters(text: str) -> list[tuple[str, str]]:
 
 def _declare(kernel: Kernel, text: str) -> None:
     """Lay out the variables of the module and of its functions."""
-    for external, space, alignment, kind, name, count, value in _VARIABLE.findall(text):
-        if space == "shared" and (external or count == "0"):
+    for linkage, space, alignment, kind, name, count, value in _VARIABLE.findall(text):
+        if space == "shared" and (".extern" in linkage or count == "0"):
             kernel.dynamic = name
+            continue
+        if ".common" in linkage:  # Numba's environment, which device code does not use
             continue
         size = width(kind) * int(count or 1)
         where = kernel.constants if space in ("global", "const") else getattr(kernel, space)
