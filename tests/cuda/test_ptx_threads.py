@@ -301,11 +301,26 @@ def test_faults_name_the_line_of_the_text():
         ("add.sat.s32 %r1, %r2, %r3;", "not supported"),
         ("add.rz.f64 %fd1, %fd2, %fd3;", "to the nearest number only"),
         ("???", "not understood"),
+        ("bar.sync 1, 64;", "only number 0"),
+        ("bar.arrive 0, 64;", "only number 0"),
+        ("match.all.sync.b32 %r1|%p1, %r2, 7;", "only match.any"),
+        ("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f1}, {%r1}, {%r2}, {%f2};", "only m16n8k8 of tf32"),
+        ("atom.global.frob.u32 %r1, [%rd1], 1;", "not a known atomic"),
+        ("cp.async.bulk.commit_group;", "not supported"),
     ],
 )
 def test_what_is_not_known_is_refused(body, message):
     with pytest.raises(PtxError, match=message):
         run(kernel(body), 1, 1, [])
+
+
+def test_a_block_has_as_many_threads_as_the_kernel_allows():
+    limited = kernel("").replace("\n{", "\n.maxntid 32, 2, 1\n{", 1)
+    run(limited, 1, 64, [])
+    with pytest.raises(PtxError, match="a block of 65 threads is launched, and the kernel is for 64 at most"):
+        run(limited, 1, 65, [])
+    with pytest.raises(PtxError, match="for 1024 at most"):
+        run(kernel(""), 1, 1025, [])
 
 
 def test_one_kernel_is_expected():
@@ -584,6 +599,21 @@ def test_a_loop_without_end_is_found(monkeypatch):
     monkeypatch.setattr("ptx.execution.PATIENCE", 1000)
     with pytest.raises(KernelError, match="has not ended after 1000 instructions"):
         results("$LOOP: bra $LOOP;")
+
+
+def test_one_access_goes_to_one_memory():
+    body = "mov.u64 %rd2, s; cvta.shared.u64 %rd2, %rd2; setp.eq.u32 %p1, %r0, 3; selp.b64 %rd3, %rd0, %rd2, %p1;"
+    with pytest.raises(KernelError, match=r"line \d+: ld.u32 .* thread \(3, 0, 0\) .* another memory than thread 0"):
+        results(body + "ld.u32 %r9, [%rd3];", variables=SHARED)
+
+
+def test_volatile_accesses_may_meet_atomic_ones():
+    body = (
+        "setp.eq.u32 %p1, %r0, 0; @%p1 st.shared.u32 [s], 0; bar.sync 0; atom.shared.add.u32 %r2, [s], 1; {} %r9, [s];"
+    )
+    assert set(results(body.format("ld.volatile.shared.u32"), variables=SHARED)) == {64}
+    with pytest.raises(RaceError):
+        results(body.format("ld.shared.u32"), variables=SHARED)
 
 
 def test_a_trap_is_a_fault():

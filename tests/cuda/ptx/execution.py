@@ -17,7 +17,7 @@ from .parse import Instruction, parse
 from .profile import Profile
 
 #: Instructions that a block may execute; more than that are taken for a loop that does not end.
-PATIENCE = 20_000_000
+PATIENCE = 5_000_000
 _CONTROL = {"bra", "brx", "ret", "exit", "bar", "barrier", "trap"}
 
 
@@ -44,7 +44,7 @@ def run(
     of the arrays (OutOfBoundsError) or at an address that is not a multiple of its width (MisalignedError), for threads
     that are in each other's way (RaceError), for barriers and warp instructions that some do not reach
     (DivergenceError), and for results that hang from memory nobody wrote (UninitialisedError). Raises a PtxError where
-    the text or the arguments do not fit.
+    the text or the arguments do not fit. After an error the arrays are as they were.
     """
     machine = Machine(parse(ptx), _three(grid), _three(block), arguments, shared, check)
     executor = _Executor(machine)
@@ -96,7 +96,7 @@ class _Executor:
         chosen = ready & (self.place == first)
         others = ready & ~chosen
         stop = int(self.place[others].min()) if others.any() else len(self.instructions)
-        lanes = self.machine.everyone if chosen.all() else Lanes(*[np.flatnonzero(chosen)] * 2)
+        lanes = self.machine.everyone if chosen.all() else Lanes.of(chosen)
         at = first
         while at is not None and at < stop:
             instruction = self.instructions[at]
@@ -165,7 +165,7 @@ class _Executor:
     def _open_barrier(self) -> None:
         """All threads that are left wait; let them go on, if all threads of the block wait at the same barrier."""
         machine = self.machine
-        lanes = Lanes(*[np.flatnonzero(self.waiting)] * 2)
+        lanes = Lanes.of(self.waiting)
         at = int(self.place[lanes.threads[0]])
         instruction = self.instructions[at]
         if machine.check:
@@ -207,4 +207,12 @@ class _Executor:
 
 
 def _is_control(instruction: Instruction) -> bool:
-    return instruction.family in _CONTROL and not instruction.has("warp")
+    """Whether an instruction decides who goes on. Raises PtxError for a barrier that is not for the whole block."""
+    if instruction.family not in _CONTROL or instruction.has("warp"):
+        return False
+    if instruction.family in ("bar", "barrier"):
+        reduces = instruction.has("red") is not None
+        operands = instruction.operands[1:-1] if reduces else instruction.operands
+        if operands != ("0",) or not (reduces or instruction.has("sync")):
+            raise instruction.error("of the barriers for a block only number 0, for all of its threads, is supported")
+    return True

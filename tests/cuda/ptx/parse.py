@@ -5,6 +5,7 @@ declarations, one `.entry`. Functions (`.func`) are written out where they are c
 needs no calls.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -97,6 +98,7 @@ class Kernel:
     shared: its variables; `dynamic` has the name of the array whose size a launch decides, or None.
     local: what each thread has for itself. constants: tables that the text brings along.
     labels: the index of the instruction that a label stands before. branches: the labels of a jump table.
+    most_threads: of a block; more cannot be launched.
     """
 
     parameters: list[tuple[str, str]]
@@ -108,6 +110,7 @@ class Kernel:
     instructions: list[Instruction] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)
     branches: dict[str, list[str]] = field(default_factory=dict)
+    most_threads: int = 1024
 
     def place(self, name: str) -> tuple[str, int] | None:
         """The state space and the offset of a variable; None if there is none of this name."""
@@ -138,6 +141,8 @@ def parse(ptx: str) -> Kernel:
     kernel = Kernel(entries[0].parameters)
     if any(kind not in DTYPES for kind, _ in kernel.parameters):
         raise PtxError(f"parameters that are structures are not supported: {kernel.parameters}")
+    if limits := re.search(r"\.maxntid\s+(\d+)\D+(\d+)\D+(\d+)", text):
+        kernel.most_threads = math.prod(map(int, limits.groups()))
     _declare(kernel, text)
     _Body(kernel, {function.name: function for function in _functions(text, "func")}).read(entries[0])
     return kernel
