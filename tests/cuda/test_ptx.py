@@ -313,9 +313,10 @@ def test_fused_products_are_rounded_once(mode):
 
 def test_a_product_halfway_between_two_numbers_is_decided_by_what_is_added():
     """Both products are odd, where float32 has the even numbers only; what is added is too small for float64 there."""
-    columns = [[4097.0] * 3 + [4099.0] * 3, [4097.0] * 6, [0, 2.0**-40, -(2.0**-40)] * 2]
+    just_above = 2.0**-28 * (1 - 2.0**-24)
+    columns = [[4097.0] * 3 + [4099.0] * 3 + [4097.0], [4097.0] * 7, [0, 2.0**-40, -(2.0**-40)] * 2 + [just_above]]
     got = execute("fma.rn.f32 {0}, {1}, {2}, {3};", "f32", ["f32"] * 3, columns)
-    assert list(got) == [16785408, 16785410, 16785408, 16793604, 16793604, 16793602]
+    assert list(got) == [16785408, 16785410, 16785408, 16793604, 16793604, 16793602, 16785410]
     tiny = [[2.0**-80, 2.0**-80, -(2.0**-80)], [2.0**-70] * 3, [2.0**-148, 2.0**-149, 2.0**-149]]  # subnormal sums
     check("fma.rn.f32 {0}, {1}, {2}, {3};", "f32", ["f32"] * 3, exactly(lambda x, y, z: x * y + z, "f32"), columns=tiny)
 

@@ -364,6 +364,12 @@ def test_shuffles(mode, clamp):
         assert list(results(body, x=x)) == wanted
 
 
+def test_a_shuffle_does_not_wait_for_threads_that_have_ended():
+    body = "mov.u32 %r9, 7; st.global.u32 [%rd0], %r9; setp.gt.u32 %p1, %r0, 39; @%p1 ret;"
+    body += "shfl.sync.bfly.b32 %r9, %r0, 1, 31, 0xffffffff;"
+    assert list(results(body)) == [i ^ 1 if i < 40 else 7 for i in range(64)]
+
+
 def test_votes_and_matches():
     x = np.array([3, 3, 5] * 22, np.uint32)[:64]
     ballot = "setp.eq.u32 %p1, %r1, 5; vote.sync.ballot.b32 %r9, %p1, 0xffffffff;"
@@ -477,6 +483,7 @@ def test_barriers_that_count(operation, wanted):
 
 
 NEIGHBOUR = "mov.u32 %r3, s; mad.lo.u32 %r2, %r0, 4, %r3; st.shared.u32 [%r2], %r0; {} ld.shared.u32 %r9, [{}];"
+LAST_WRITES = "setp.eq.u32 %p1, %r0, 63; @%p1 st.shared.u32 [s+252], 0; @%p1 st.shared.u32 [s], 0;"
 PARTNER = "xor.b32 %r4, %r0, 1; mad.lo.u32 %r4, %r4, 4, %r3;"
 
 
@@ -499,15 +506,43 @@ def test_a_barrier_orders_what_threads_do():
         NEIGHBOUR.format("bar.sync 0;" + PARTNER, "%r4") + "st.shared.u32 [%r2], 0;",
         NEIGHBOUR.format("bar.sync 0; ld.shared.u32 %r5, [s+8];", "s+8") + "st.shared.u32 [%r2], 0;",
         NEIGHBOUR.format("bar.sync 0; atom.shared.add.u32 %r5, [s], 1;", "s"),
+        NEIGHBOUR.format("bar.sync 0;", "s") + LAST_WRITES,
+        NEIGHBOUR.format("bar.sync 0;", "s") + "bar.warp.sync 0xffffffff;" + LAST_WRITES,
+        NEIGHBOUR.format("bar.sync 0;", "%r2")
+        + "setp.eq.u32 %p1, %r0, 0; @%p1 ld.shared.u32 %r9, [s+252];"
+        + LAST_WRITES,
+        NEIGHBOUR.format("bar.sync 0;", "%r2") + "setp.lt.u32 %p1, %r0, 1; @%p1 ld.shared.u32 %r9, [s+252];"
+        "bar.warp.sync 0xffffffff; setp.gt.u32 %p1, %r0, 62; @%p1 ld.shared.u32 %r9, [s+252];" + LAST_WRITES,
     ],
-    ids=["read", "other warp", "read again", "same word", "write after read", "write after reads", "atomic and plain"],
+    ids=[
+        "read",
+        "other warp",
+        "read again",
+        "same word",
+        "write after read",
+        "write after reads",
+        "atomic and plain",
+        "write by one of the readers",
+        "write by one of the readers, after a barrier for its warp",
+        "write after two reads",
+        "write after two reads, with a barrier for warps",
+    ],
 )
 def test_races_in_shared_memory_are_found(body):
     with pytest.raises(RaceError, match="shared memory at byte"):
         results(body, variables=SHARED)
 
 
+def test_a_thread_may_do_what_it_likes_with_its_own_words():
+    body = NEIGHBOUR.format("ld.shared.u32 %r5, [%r2];", "%r2") + "st.shared.u32 [%r2], 0; st.shared.u32 [%r2], 1;"
+    assert list(results(body, variables=SHARED)) == list(range(64))
+
+
 def test_races_between_blocks_are_found():
+    first_reads = "mov.u32 %r2, %ctaid.x; setp.eq.u32 %p1, %r2, 0; mov.u32 %r9, 0; ld.param.u64 %rd2, [out];"
+    first_reads += "@%p1 ld.global.u32 %r9, [%rd2+4]; @%p1 ret; add.s64 %rd0, %rd2, 4;"
+    with pytest.raises(RaceError, match="thread 0 of another block has read"):
+        results(first_reads, 1, grid=2)
     every_block = "ld.param.u64 %rd0, [out]; ld.global.u32 %r9, [%rd0]; add.u32 %r9, %r9, 1;"
     with pytest.raises(RaceError, match=r"at byte 0 of argument 0, which thread 0 of another block has"):
         results(every_block, 1, grid=2)
@@ -567,6 +602,12 @@ def test_threads_that_miss_the_others_are_found(body, message):
 def test_results_that_hang_from_nothing_are_found(body, message):
     with pytest.raises(UninitialisedError, match=message):
         results(body, 1 if "s+4" in body else 16, variables=SHARED)
+
+
+def test_a_block_does_not_find_what_the_one_before_has_left():
+    body = "mov.u32 %r2, %ctaid.x; setp.eq.u32 %p1, %r2, 0; @%p1 st.shared.u32 [s], 5; ld.shared.u32 %r9, [s];"
+    with pytest.raises(UninitialisedError, match=r"thread \(0, 0, 0\) of block \(1, 0, 0\) writes to global"):
+        results(body + "mad.wide.u32 %rd0, %r2, 4, %rd0;", 1, variables=SHARED, grid=2)
 
 
 def test_what_is_read_and_not_used_is_no_fault():
@@ -659,6 +700,14 @@ def test_sectors_and_conflicts_are_counted(step, size, sectors, wavefronts, conf
     assert profile.global_loads.bytes == 32 * {"f32": 4, "v2": 8, "v4": 16}[size]
     assert (profile.shared_stores.wavefronts, profile.shared_stores.conflicts) == (wavefronts, conflicts)
     assert profile.shared_loads.requests == profile.global_stores.requests == 0
+
+
+def test_threads_that_read_one_word_share_it():
+    body = "st.shared.u32 [s], 1; st.shared.u32 [s+128], 2; mov.u32 %r0, %tid.x;"
+    body += "and.b32 %r1, %r0, 1; mov.u32 %r2, s; mad.lo.u32 %r2, %r1, {}, %r2; ld.shared.u32 %r3, [%r2];"
+    for step, conflicts in ((0, 0), (4, 0), (128, 1)):
+        text = kernel(body.format(step), [], ".shared .align 16 .b8 s[256];")
+        assert run(text, 1, 32, [], check=False).shared_loads.conflicts == conflicts
 
 
 def test_instructions_are_counted_once_for_each_warp():

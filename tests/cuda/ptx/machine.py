@@ -7,7 +7,7 @@ import numpy as np
 
 from .arguments import Arguments
 from .faults import DivergenceError, KernelError, OutOfBoundsError, PtxError
-from .formats import DTYPES, UNSIGNED, is_signed, width
+from .formats import DTYPES, UNSIGNED, is_float, width
 from .memory import GLOBAL, LOCAL, SHARED, Clock, Memory
 from .parse import Instruction, Kernel
 from .profile import WARP, Profile
@@ -116,15 +116,18 @@ class Machine:
         return register.view(dtype)[:: register.dtype.itemsize // dtype.itemsize]
 
     def as_written(self, instruction: Instruction, name: str, kind: str) -> np.ndarray:
-        """A register as an array to which values of a type are written; narrower ones are extended, by their sign."""
+        """A register as an array to which an instruction writes values of a type.
+
+        Narrower whole numbers are extended when they are assigned, with their sign where they have one.
+        """
         if name == "_":
             return np.empty(self.count, DTYPES[kind])
         register, dtype = self.register(instruction, name), DTYPES[kind]
-        if (register.dtype == np.bool_) != (kind == "pred") or dtype.itemsize > register.dtype.itemsize:
-            raise instruction.error(f"{name} cannot hold {kind}")
-        if dtype.itemsize == register.dtype.itemsize:
+        if register.dtype.itemsize == dtype.itemsize and (register.dtype == np.bool_) == (kind == "pred"):
             return register.view(dtype)
-        return register.view(f"i{register.dtype.itemsize}") if is_signed(kind) else register
+        if dtype.itemsize > register.dtype.itemsize or "pred" in (kind, self.kernel.registers[name]) or is_float(kind):
+            raise instruction.error(f"{name} cannot hold {kind}")
+        return register
 
     # Memory -----------------------------------------------------------------------------------------------------------
 
