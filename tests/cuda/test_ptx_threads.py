@@ -145,6 +145,14 @@ def test_dynamic_shared_memory_follows_the_static_one():
         results(body, variables=variables, shared=128)
 
 
+def test_dynamic_shared_memory_is_aligned_as_it_says():
+    body = "ld.shared.v4.f32 {%f0,%f1,%f2,%f3}, [more]; mov.b32 %r9, %f3;"
+    for alignment, fault in ((16, UninitialisedError), (4, MisalignedError)):
+        variables = f".shared .b8 s[20]; .extern .shared .align {alignment} .b8 more[];"
+        with pytest.raises(fault):
+            results(body, variables=variables, shared=64)
+
+
 ATOMICS = {
     "add.u32": lambda old, x: old + x,
     "min.u32": min,
@@ -315,10 +323,11 @@ def test_what_is_not_known_is_refused(body, message):
 
 
 def test_a_block_has_as_many_threads_as_the_kernel_allows():
-    limited = kernel("").replace("\n{", "\n.maxntid 32, 2, 1\n{", 1)
-    run(limited, 1, 64, [])
-    with pytest.raises(PtxError, match="a block of 65 threads is launched, and the kernel is for 64 at most"):
-        run(limited, 1, 65, [])
+    for limit in ("32, 2, 1", "64"):
+        limited = kernel("").replace("\n{", f"\n.maxntid {limit}\n{{", 1)
+        run(limited, 1, 64, [])
+        with pytest.raises(PtxError, match="a block of 65 threads is launched, and the kernel is for 64 at most"):
+            run(limited, 1, 65, [])
     with pytest.raises(PtxError, match="for 1024 at most"):
         run(kernel(""), 1, 1025, [])
 
@@ -467,6 +476,9 @@ def test_asynchronous_copies_arrive_when_they_are_waited_for():
     assert list(results(COPY.format("") + wait.replace("wait_group 0", "wait_all"), 16, x, variables=SHARED))[1] == 6
     with pytest.raises(UninitialisedError):
         results(COPY.format("") + wait.replace("group 0", "group 1"), 16, x, variables=SHARED)
+    again = wait.replace("ld.shared", "cp.async.cg.shared.global [%r2], [%rd2], 16; ld.shared")
+    with pytest.raises(UninitialisedError):
+        results(COPY.format("") + again, 16, x, variables=SHARED)
     with pytest.raises(RaceError):
         results(COPY.format("") + "cp.async.wait_group 0; ld.shared.u32 %r9, [s];", 16, x, variables=SHARED)
 

@@ -353,6 +353,8 @@ COMPARISONS = {
     "hs": np.greater_equal,
 }
 
+#: Of predicates.
+LOGICAL = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor, "not": np.logical_not}
 #: One argument, and a result of the same type.
 WHOLE_UNARY = {"neg": np.negative, "abs": np.abs, "not": np.invert, "cnot": lambda x: (x == 0).astype(x.dtype)}
 WHOLE_UNARY |= {"brev": reverse_bits}

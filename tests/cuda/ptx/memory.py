@@ -66,11 +66,8 @@ class Memory:
         if clock:
             units = size // unit
             self.writer, self.reader, self.reading_warp = (np.full(units, NOBODY) for _ in range(3))
-            self.write_time, self.read_time, self.atomic = (
-                np.zeros(units, int),
-                np.zeros(units, int),
-                np.zeros(units, bool),
-            )
+            self.write_time, self.read_time = (np.zeros(units, int) for _ in range(2))
+            self.atomic = np.zeros(units, bool)  # whether the last write was
 
     def name_part(self, offset: int, size: int, name: str) -> None:
         """What messages call some bytes."""
