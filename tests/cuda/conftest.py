@@ -3,9 +3,6 @@
 import pytest
 from assembly import compile_ptx
 
-#: Imported in processes that run the simulator, and by nobody else.
-collect_ignore = ["simulator.py"]
-
 
 @pytest.fixture(scope="session")
 def compile_kernel():
