@@ -10,6 +10,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+
+pytest.importorskip("numba_cuda", reason="what is executed comes from numba-cuda (pip install 'numba-cuda[cu13]')")
+
 from ptx import run
 from texts import kernel
 

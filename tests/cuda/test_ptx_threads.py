@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+
+pytest.importorskip("numba_cuda", reason="what is executed comes from numba-cuda (pip install 'numba-cuda[cu13]')")
+
 from ptx import (
     DivergenceError,
     KernelError,
@@ -548,6 +551,13 @@ def test_races_in_shared_memory_are_found(body):
 def test_a_thread_may_do_what_it_likes_with_its_own_words():
     body = NEIGHBOUR.format("ld.shared.u32 %r5, [%r2];", "%r2") + "st.shared.u32 [%r2], 0; st.shared.u32 [%r2], 1;"
     assert list(results(body, variables=SHARED)) == list(range(64))
+
+
+@pytest.mark.parametrize("barrier", ["bar.sync 0;", "bar.warp.sync 0xffffffff;"])
+def test_reads_before_a_barrier_are_over_behind_it(barrier):
+    body = NEIGHBOUR.format(PARTNER + barrier, "%r4") + barrier
+    body += "ld.shared.u32 %r5, [%r2]; st.shared.u32 [%r2], 0;"
+    assert list(results(body, variables=SHARED)) == [i ^ 1 for i in range(64)]
 
 
 def test_races_between_blocks_are_found():

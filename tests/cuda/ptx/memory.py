@@ -148,15 +148,11 @@ class Memory:
             return
         warps = threads // WARP
         past = self._is_past(self.read_time[units], self.reading_warp[units], warps)
-        alone = past | (self.reader[units] == threads) | (self.reader[units] == NOBODY)
-        same_warp = past | (self.reading_warp[units] == warps) | (self.reading_warp[units] == NOBODY)
-        self.reader[units] = np.where(alone, threads, SEVERAL)
-        self.reading_warp[units] = np.where(same_warp, warps, SEVERAL)
+        for record, now in ((self.reader, threads), (self.reading_warp, warps)):
+            alone = past | (record[units] == now) | (record[units] == NOBODY)
+            record[units] = seen = np.where(alone, now, SEVERAL)
+            record[units[record[units] != seen]] = SEVERAL  # where others read the same word at the same time
         self.read_time[units] = self.clock.now
-        shared = self.reader[units] != np.where(alone, threads, SEVERAL)  # others read the same word just now
-        self.reader[units[shared]] = SEVERAL
-        shared = self.reading_warp[units] != np.where(same_warp, warps, SEVERAL)
-        self.reading_warp[units[shared]] = SEVERAL
 
     def note_write(self, offsets, size: int, threads, atomic: bool = False) -> None:
         """Record a write, and look whether another thread's access is not over for this one."""
