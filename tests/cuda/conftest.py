@@ -3,8 +3,8 @@
 import pytest
 from assembly import compile_ptx
 
-#: Imported in processes that run the simulator, and by nobody else.
-collect_ignore = ["simulator.py", "simulate.py"]
+#: Run in a process of its own, with the simulator.
+collect_ignore = ["simulate.py"]
 
 
 @pytest.fixture(scope="session")

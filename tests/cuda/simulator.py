@@ -22,7 +22,7 @@ import threading
 import numpy as np
 
 #: Seconds that a thread waits for the others of its warp; only those of a kernel that is wrong wait so long.
-PATIENCE = 20
+PATIENCE = 60
 _OPTIONS_OF_COMPILERS = ("max_registers", "launch_bounds", "lineinfo", "forceinline", "lto", "extensions")
 
 

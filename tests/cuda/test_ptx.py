@@ -10,18 +10,17 @@ from itertools import product
 
 import numpy as np
 import pytest
+
+pytest.importorskip("numba_cuda", reason="what is executed comes from numba-cuda (pip install 'numba-cuda[cu13]')")
+
 from ptx import run
 from texts import kernel
 
+#: What NumPy calls PTX's types.
 DTYPES = {
-    f"{kind}{bits}": np.dtype(f"{kind}{bits // 8}")
-    for kind in "uif"
-    for bits in (8, 16, 32, 64)
-    if kind + str(bits) != "f8"
+    f"{ours}{bits}": np.dtype(f"{theirs}{bits // 8}") for ours, theirs in ("uu", "bu", "si") for bits in (8, 16, 32, 64)
 }
-DTYPES |= {f"s{bits}": DTYPES[f"i{bits}"] for bits in (8, 16, 32, 64)} | {
-    f"b{bits}": DTYPES[f"u{bits}"] for bits in (8, 16, 32, 64)
-}
+DTYPES |= {f"f{bits}": np.dtype(f"f{bits // 8}") for bits in (16, 32, 64)}
 #: How a register of each width is called, and declared.
 REGISTERS = {1: "%rs", 2: "%rs", 4: "%r", 8: "%rd"}
 
@@ -55,26 +54,12 @@ def combinations(kinds, few: int = 0):
 
 
 def odd(kind: str) -> list:
+    """Numbers of a type at which things go wrong: extremes, signs, zeros, fractions, subnormal numbers, nan."""
     dtype = DTYPES[kind]
     if dtype.kind == "f":
         info = np.finfo(dtype)
-        tiny, edge = float(info.tiny), float(2.0**info.nmant)
-        numbers = [
-            1 / 3,
-            -2.5,
-            0.0,
-            1e30,
-            np.nan,
-            -np.inf,
-            1.0,
-            tiny / 3,
-            -edge - 1,
-            0.1,
-            -0.0,
-            np.inf,
-            -tiny,
-            float(info.max),
-        ]
+        tiny, edge, most = float(info.tiny), float(2.0**info.nmant), float(info.max)
+        numbers = [1 / 3, -2.5, 0.0, 1e30, np.nan, -np.inf, 1.0, tiny / 3, -edge - 1, 0.1, -0.0, np.inf, -tiny, most]
         return [float(n) for n in np.array(numbers).astype(dtype)]
     info = np.iinfo(dtype)
     return [7, info.min, info.max, 0, 1, *((-1, -7, -13) if info.min else (2, 100)), info.max // 3, info.max - 1]
@@ -121,10 +106,14 @@ def exactly(operation, kind: str, mode: str = "rn"):
 
 
 def bits(number, kind: str) -> int:
+    """How a number is stored."""
     return int(np.array(number, DTYPES[kind]).view(f"u{DTYPES[kind].itemsize}"))
 
 
 def check(instruction: str, result: str, kinds, reference, few: int = 0, columns=None) -> None:
+    """Compare an instruction with a function of Python's numbers, for all combinations of odd ones (of the first `few`
+    of each type), or for the given columns.
+    """
     columns = combinations(kinds, few) if columns is None else columns
     got = execute(instruction, result, kinds, columns)
     with np.errstate(all="ignore"):
@@ -143,6 +132,7 @@ def check(instruction: str, result: str, kinds, reference, few: int = 0, columns
 
 
 def truncated(x, y):
+    """x / y, towards zero; Python's `//` goes down."""
     return abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
 
 
@@ -166,8 +156,7 @@ def test_division_goes_towards_zero_and_leaves_the_sign_of_the_first(kind):
     columns = [[x, y] for x, y in zip(*combinations([kind, kind]), strict=True) if y != 0]
     columns = list(zip(*columns, strict=True))
     check(f"div.{kind} {{0}}, {{1}}, {{2}};", kind, [kind, kind], truncated, columns=columns)
-    remainder = lambda x, y: x - y * truncated(x, y)  # noqa: E731
-    check(f"rem.{kind} {{0}}, {{1}}, {{2}};", kind, [kind, kind], remainder, columns=columns)
+    check(f"rem.{kind} {{0}}, {{1}}, {{2}};", kind, [kind, kind], lambda x, y: x - y * truncated(x, y), columns=columns)
 
 
 @pytest.mark.parametrize("kind", ["s32", "u32", "s64", "u64"])
@@ -266,10 +255,11 @@ def test_bytes_and_tables_of_bits():
 def test_funnel_shifts(mode):
     columns = list(zip(*product(odd("u32")[:5], odd("u32")[:5], [0, 1, 31, 32, 33, 2**32 - 1]), strict=True))
     places = {"clamp": lambda n: min(n, 32), "wrap": lambda n: n & 31}[mode]
-    left = lambda a, b, n: ((b << 32 | a) << places(n)) >> 32  # noqa: E731
-    right = lambda a, b, n: (b << 32 | a) >> places(n)  # noqa: E731
-    check(f"shf.l.{mode}.b32 {{0}}, {{1}}, {{2}}, {{3}};", "b32", ["b32"] * 3, left, columns=columns)
-    check(f"shf.r.{mode}.b32 {{0}}, {{1}}, {{2}}, {{3}};", "b32", ["b32"] * 3, right, columns=columns)
+    for side, shifted in {
+        "l": lambda a, b, n: ((b << 32 | a) << places(n)) >> 32,
+        "r": lambda a, b, n: (b << 32 | a) >> places(n),
+    }.items():
+        check(f"shf.{side}.{mode}.b32 {{0}}, {{1}}, {{2}}, {{3}};", "b32", ["b32"] * 3, shifted, columns=columns)
 
 
 def test_carries_go_from_one_instruction_to_the_next():
@@ -279,12 +269,11 @@ def test_carries_go_from_one_instruction_to_the_next():
     products = "mul.lo.u32 %r5, %r1, %r3; mul.hi.u32 %r6, %r1, %r3;"
     multiply = body.format(f"{products} mad.lo.u32 %r6, %r2, %r3, %r6; mad.lo.u32 %r6, %r1, %r4, %r6;")
     fused = body.format("mov.u32 %r6, 5; mad.lo.cc.u32 %r5, %r1, %r3, %r4; madc.hi.u32 %r6, %r1, %r3, %r6;")
-    low = lambda x: x % 2**32  # noqa: E731
     for instruction, reference in (
         (add, lambda x, y: x + y),
         (subtract, lambda x, y: x - y),
         (multiply, lambda x, y: x * y),
-        (fused, lambda x, y: low(x) * low(y) + (y >> 32) + (5 << 32)),
+        (fused, lambda x, y: (x % 2**32) * (y % 2**32) + (y >> 32) + (5 << 32)),
     ):
         check(instruction, "b64", ["u64", "u64"], reference)
 
@@ -313,9 +302,10 @@ def test_fused_products_are_rounded_once(mode):
 
 def test_a_product_halfway_between_two_numbers_is_decided_by_what_is_added():
     """Both products are odd, where float32 has the even numbers only; what is added is too small for float64 there."""
-    columns = [[4097.0] * 3 + [4099.0] * 3, [4097.0] * 6, [0, 2.0**-40, -(2.0**-40)] * 2]
+    just_above = 2.0**-28 * (1 - 2.0**-24)
+    columns = [[4097.0] * 3 + [4099.0] * 3 + [4097.0], [4097.0] * 7, [0, 2.0**-40, -(2.0**-40)] * 2 + [just_above]]
     got = execute("fma.rn.f32 {0}, {1}, {2}, {3};", "f32", ["f32"] * 3, columns)
-    assert list(got) == [16785408, 16785410, 16785408, 16793604, 16793604, 16793602]
+    assert list(got) == [16785408, 16785410, 16785408, 16793604, 16793604, 16793602, 16785410]
     tiny = [[2.0**-80, 2.0**-80, -(2.0**-80)], [2.0**-70] * 3, [2.0**-148, 2.0**-149, 2.0**-149]]  # subnormal sums
     check("fma.rn.f32 {0}, {1}, {2}, {3};", "f32", ["f32"] * 3, exactly(lambda x, y, z: x * y + z, "f32"), columns=tiny)
 
@@ -358,11 +348,16 @@ def test_roots_and_reciprocals(mode):
 
 
 def test_minima_and_maxima_prefer_numbers_and_know_the_sign_of_zero():
-    pick = lambda choose: lambda x, y: y if x != x else x if y != y else choose(x, y)  # noqa: E731
     for name, choose in (("min", min), ("max", max)):
-        check(f"{name}.f32 {{0}}, {{1}}, {{2}};", "f32", ["f32", "f32"], pick(choose))
-        strict = lambda x, y, choose=choose: math.nan if x != x or y != y else choose(x, y)  # noqa: E731
-        check(f"{name}.NaN.f32 {{0}}, {{1}}, {{2}};", "f32", ["f32", "f32"], strict)
+
+        def number_if_there_is_one(x, y, choose=choose):
+            return y if x != x else x if y != y else choose(x, y)
+
+        def nan_if_there_is_one(x, y, choose=choose):
+            return math.nan if x != x or y != y else choose(x, y)
+
+        check(f"{name}.f32 {{0}}, {{1}}, {{2}};", "f32", ["f32", "f32"], number_if_there_is_one)
+        check(f"{name}.NaN.f32 {{0}}, {{1}}, {{2}};", "f32", ["f32", "f32"], nan_if_there_is_one)
     zeros = [[0.0, -0.0], [-0.0, 0.0]]
     assert np.signbit(execute("min.f32 {0}, {1}, {2};", "f32", ["f32", "f32"], zeros)).all()
     assert not np.signbit(execute("max.f32 {0}, {1}, {2};", "f32", ["f32", "f32"], zeros)).any()
@@ -522,8 +517,7 @@ def test_comparisons(name):
     for kind in ("s32", "u32", "s64", "u64", "s16"):
         check(text.format(name, kind), "u32", [kind, kind], compare)
     for kind in ("f32", "f64"):
-        ordered = lambda x, y: compare(x, y) and x == x and y == y  # noqa: E731
-        check(text.format(name, kind), "u32", [kind, kind], ordered)
+        check(text.format(name, kind), "u32", [kind, kind], lambda x, y: compare(x, y) and x == x and y == y)
         check(text.format(f"{name}u", kind), "u32", [kind, kind], lambda x, y: compare(x, y) or x != x or y != y)
 
 

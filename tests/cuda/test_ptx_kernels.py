@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from assembly import doubles
+from assembly import compile_ptx, doubles
 from numba import cuda, float32, int32, types
 from ptx import DivergenceError, OutOfBoundsError, Pointer, RaceError, UninitialisedError, run
 
@@ -30,6 +30,17 @@ def saxpy(a, x, y, n):
     i = cuda.grid(1)
     if i < n:
         y[i] += a * x[i]
+
+
+@pytest.mark.parametrize("capability", [(7, 5), (9, 0), (10, 0)])
+def test_the_dialects_for_other_gpus(compile_kernel, rng, capability):
+    """From compute capability 10.0 on the compiler writes another one: float32 lies in registers for bits."""
+    x, y = numbers(rng, 100), numbers(rng, 100)
+    wanted = y + np.float32(3) * x
+    text = compile_ptx(saxpy, (types.float32, VECTOR, VECTOR, types.int32), [capability], 64)[capability]
+    run(text, 2, 64, [3, x, y, 100])
+    np.testing.assert_allclose(y, wanted, rtol=1e-6, atol=1e-6)
+    assert doubles(text) == []
 
 
 @pytest.mark.parametrize("n", [1, 127, 200])

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+
+pytest.importorskip("numba_cuda", reason="what is executed comes from numba-cuda (pip install 'numba-cuda[cu13]')")
+
 from ptx import (
     DivergenceError,
     KernelError,
@@ -143,6 +146,14 @@ def test_dynamic_shared_memory_follows_the_static_one():
     np.testing.assert_array_equal(results(body, variables=variables, shared=256), np.arange(64) + 256)
     with pytest.raises(OutOfBoundsError, match=r"0 bytes behind the end of more"):
         results(body, variables=variables, shared=128)
+
+
+def test_dynamic_shared_memory_is_aligned_as_it_says():
+    body = "ld.shared.v4.f32 {%f0,%f1,%f2,%f3}, [more]; mov.b32 %r9, %f3;"
+    for alignment, fault in ((16, UninitialisedError), (4, MisalignedError)):
+        variables = f".shared .b8 s[20]; .extern .shared .align {alignment} .b8 more[];"
+        with pytest.raises(fault):
+            results(body, variables=variables, shared=64)
 
 
 ATOMICS = {
@@ -301,11 +312,27 @@ def test_faults_name_the_line_of_the_text():
         ("add.sat.s32 %r1, %r2, %r3;", "not supported"),
         ("add.rz.f64 %fd1, %fd2, %fd3;", "to the nearest number only"),
         ("???", "not understood"),
+        ("bar.sync 1, 64;", "only number 0"),
+        ("bar.arrive 0, 64;", "only number 0"),
+        ("match.all.sync.b32 %r1|%p1, %r2, 7;", "only match.any"),
+        ("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f1}, {%r1}, {%r2}, {%f2};", "only m16n8k8 of tf32"),
+        ("atom.global.frob.u32 %r1, [%rd1], 1;", "not a known atomic"),
+        ("cp.async.bulk.commit_group;", "not supported"),
     ],
 )
 def test_what_is_not_known_is_refused(body, message):
     with pytest.raises(PtxError, match=message):
         run(kernel(body), 1, 1, [])
+
+
+def test_a_block_has_as_many_threads_as_the_kernel_allows():
+    for limit in ("32, 2, 1", "64"):
+        limited = kernel("").replace("\n{", f"\n.maxntid {limit}\n{{", 1)
+        run(limited, 1, 64, [])
+        with pytest.raises(PtxError, match="a block of 65 threads is launched, and the kernel is for 64 at most"):
+            run(limited, 1, 65, [])
+    with pytest.raises(PtxError, match="for 1024 at most"):
+        run(kernel(""), 1, 1025, [])
 
 
 def test_one_kernel_is_expected():
@@ -347,6 +374,12 @@ def test_shuffles(mode, clamp):
             lane, fits = shuffled(mode, i % 32, distance, clamp)
             wanted.append(i // 32 * 32 + lane + 1000 * fits)
         assert list(results(body, x=x)) == wanted
+
+
+def test_a_shuffle_does_not_wait_for_threads_that_have_ended():
+    body = "mov.u32 %r9, 7; st.global.u32 [%rd0], %r9; setp.gt.u32 %p1, %r0, 39; @%p1 ret;"
+    body += "shfl.sync.bfly.b32 %r9, %r0, 1, 31, 0xffffffff;"
+    assert list(results(body)) == [i ^ 1 if i < 40 else 7 for i in range(64)]
 
 
 def test_votes_and_matches():
@@ -446,6 +479,9 @@ def test_asynchronous_copies_arrive_when_they_are_waited_for():
     assert list(results(COPY.format("") + wait.replace("wait_group 0", "wait_all"), 16, x, variables=SHARED))[1] == 6
     with pytest.raises(UninitialisedError):
         results(COPY.format("") + wait.replace("group 0", "group 1"), 16, x, variables=SHARED)
+    again = wait.replace("ld.shared", "cp.async.cg.shared.global [%r2], [%rd2], 16; ld.shared")
+    with pytest.raises(UninitialisedError):
+        results(COPY.format("") + again, 16, x, variables=SHARED)
     with pytest.raises(RaceError):
         results(COPY.format("") + "cp.async.wait_group 0; ld.shared.u32 %r9, [s];", 16, x, variables=SHARED)
 
@@ -462,6 +498,7 @@ def test_barriers_that_count(operation, wanted):
 
 
 NEIGHBOUR = "mov.u32 %r3, s; mad.lo.u32 %r2, %r0, 4, %r3; st.shared.u32 [%r2], %r0; {} ld.shared.u32 %r9, [{}];"
+LAST_WRITES = "setp.eq.u32 %p1, %r0, 63; @%p1 st.shared.u32 [s+252], 0; @%p1 st.shared.u32 [s], 0;"
 PARTNER = "xor.b32 %r4, %r0, 1; mad.lo.u32 %r4, %r4, 4, %r3;"
 
 
@@ -484,15 +521,50 @@ def test_a_barrier_orders_what_threads_do():
         NEIGHBOUR.format("bar.sync 0;" + PARTNER, "%r4") + "st.shared.u32 [%r2], 0;",
         NEIGHBOUR.format("bar.sync 0; ld.shared.u32 %r5, [s+8];", "s+8") + "st.shared.u32 [%r2], 0;",
         NEIGHBOUR.format("bar.sync 0; atom.shared.add.u32 %r5, [s], 1;", "s"),
+        NEIGHBOUR.format("bar.sync 0;", "s") + LAST_WRITES,
+        NEIGHBOUR.format("bar.sync 0;", "s") + "bar.warp.sync 0xffffffff;" + LAST_WRITES,
+        NEIGHBOUR.format("bar.sync 0;", "%r2")
+        + "setp.eq.u32 %p1, %r0, 0; @%p1 ld.shared.u32 %r9, [s+252];"
+        + LAST_WRITES,
+        NEIGHBOUR.format("bar.sync 0;", "%r2") + "setp.lt.u32 %p1, %r0, 1; @%p1 ld.shared.u32 %r9, [s+252];"
+        "bar.warp.sync 0xffffffff; setp.gt.u32 %p1, %r0, 62; @%p1 ld.shared.u32 %r9, [s+252];" + LAST_WRITES,
     ],
-    ids=["read", "other warp", "read again", "same word", "write after read", "write after reads", "atomic and plain"],
+    ids=[
+        "read",
+        "other warp",
+        "read again",
+        "same word",
+        "write after read",
+        "write after reads",
+        "atomic and plain",
+        "write by one of the readers",
+        "write by one of the readers, after a barrier for its warp",
+        "write after two reads",
+        "write after two reads, with a barrier for warps",
+    ],
 )
 def test_races_in_shared_memory_are_found(body):
     with pytest.raises(RaceError, match="shared memory at byte"):
         results(body, variables=SHARED)
 
 
+def test_a_thread_may_do_what_it_likes_with_its_own_words():
+    body = NEIGHBOUR.format("ld.shared.u32 %r5, [%r2];", "%r2") + "st.shared.u32 [%r2], 0; st.shared.u32 [%r2], 1;"
+    assert list(results(body, variables=SHARED)) == list(range(64))
+
+
+@pytest.mark.parametrize("barrier", ["bar.sync 0;", "bar.warp.sync 0xffffffff;"])
+def test_reads_before_a_barrier_are_over_behind_it(barrier):
+    body = NEIGHBOUR.format(PARTNER + barrier, "%r4") + barrier
+    body += "ld.shared.u32 %r5, [%r2]; st.shared.u32 [%r2], 0;"
+    assert list(results(body, variables=SHARED)) == [i ^ 1 for i in range(64)]
+
+
 def test_races_between_blocks_are_found():
+    first_reads = "mov.u32 %r2, %ctaid.x; setp.eq.u32 %p1, %r2, 0; mov.u32 %r9, 0; ld.param.u64 %rd2, [out];"
+    first_reads += "@%p1 ld.global.u32 %r9, [%rd2+4]; @%p1 ret; add.s64 %rd0, %rd2, 4;"
+    with pytest.raises(RaceError, match="thread 0 of another block has read"):
+        results(first_reads, 1, grid=2)
     every_block = "ld.param.u64 %rd0, [out]; ld.global.u32 %r9, [%rd0]; add.u32 %r9, %r9, 1;"
     with pytest.raises(RaceError, match=r"at byte 0 of argument 0, which thread 0 of another block has"):
         results(every_block, 1, grid=2)
@@ -554,6 +626,12 @@ def test_results_that_hang_from_nothing_are_found(body, message):
         results(body, 1 if "s+4" in body else 16, variables=SHARED)
 
 
+def test_a_block_does_not_find_what_the_one_before_has_left():
+    body = "mov.u32 %r2, %ctaid.x; setp.eq.u32 %p1, %r2, 0; @%p1 st.shared.u32 [s], 5; ld.shared.u32 %r9, [s];"
+    with pytest.raises(UninitialisedError, match=r"thread \(0, 0, 0\) of block \(1, 0, 0\) writes to global"):
+        results(body + "mad.wide.u32 %rd0, %r2, 4, %rd0;", 1, variables=SHARED, grid=2)
+
+
 def test_what_is_read_and_not_used_is_no_fault():
     read = "ld.shared.u32 %r2, [s]; setp.eq.u32 %p1, %r2, 7; setp.gt.u32 %p2, %r0, 99;"
     assert set(results(read + "selp.u32 %r9, %r2, 5, %p2;", variables=SHARED)) == {5}
@@ -584,6 +662,21 @@ def test_a_loop_without_end_is_found(monkeypatch):
     monkeypatch.setattr("ptx.execution.PATIENCE", 1000)
     with pytest.raises(KernelError, match="has not ended after 1000 instructions"):
         results("$LOOP: bra $LOOP;")
+
+
+def test_one_access_goes_to_one_memory():
+    body = "mov.u64 %rd2, s; cvta.shared.u64 %rd2, %rd2; setp.eq.u32 %p1, %r0, 3; selp.b64 %rd3, %rd0, %rd2, %p1;"
+    with pytest.raises(KernelError, match=r"line \d+: ld.u32 .* thread \(3, 0, 0\) .* another memory than thread 0"):
+        results(body + "ld.u32 %r9, [%rd3];", variables=SHARED)
+
+
+def test_volatile_accesses_may_meet_atomic_ones():
+    body = (
+        "setp.eq.u32 %p1, %r0, 0; @%p1 st.shared.u32 [s], 0; bar.sync 0; atom.shared.add.u32 %r2, [s], 1; {} %r9, [s];"
+    )
+    assert set(results(body.format("ld.volatile.shared.u32"), variables=SHARED)) == {64}
+    with pytest.raises(RaceError):
+        results(body.format("ld.shared.u32"), variables=SHARED)
 
 
 def test_a_trap_is_a_fault():
@@ -629,6 +722,14 @@ def test_sectors_and_conflicts_are_counted(step, size, sectors, wavefronts, conf
     assert profile.global_loads.bytes == 32 * {"f32": 4, "v2": 8, "v4": 16}[size]
     assert (profile.shared_stores.wavefronts, profile.shared_stores.conflicts) == (wavefronts, conflicts)
     assert profile.shared_loads.requests == profile.global_stores.requests == 0
+
+
+def test_threads_that_read_one_word_share_it():
+    body = "st.shared.u32 [s], 1; st.shared.u32 [s+128], 2; mov.u32 %r0, %tid.x;"
+    body += "and.b32 %r1, %r0, 1; mov.u32 %r2, s; mad.lo.u32 %r2, %r1, {}, %r2; ld.shared.u32 %r3, [%r2];"
+    for step, conflicts in ((0, 0), (4, 0), (128, 1)):
+        text = kernel(body.format(step), [], ".shared .align 16 .b8 s[256];")
+        assert run(text, 1, 32, [], check=False).shared_loads.conflicts == conflicts
 
 
 def test_instructions_are_counted_once_for_each_warp():

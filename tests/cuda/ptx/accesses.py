@@ -1,7 +1,5 @@
 """Loads, stores, atomic operations, and the addresses they take."""
 
-import re
-
 import numpy as np
 
 from .faults import UninitialisedError
@@ -28,10 +26,10 @@ ATOMICS = {
 
 
 def space_of(instruction: Instruction) -> str:
-    space = instruction.has(*SPACES, "generic") or "generic"
-    if "::" in instruction.opcode and (found := re.search(r"(global|shared|local)::", instruction.opcode)):
-        space = found[1]
-    return "global" if space == "const" else space
+    """The memory that an opcode names, also as `shared::cta`; "generic" if it names none."""
+    named = [word.partition("::")[0] for word in instruction.words[1:]]
+    space = next((word for word in named if word in SPACES), "generic")
+    return "global" if space == "const" else space  # constants lie behind the arguments in global memory
 
 
 def is_atomic(instruction: Instruction) -> bool:
@@ -113,7 +111,7 @@ def compile_atomic(machine: Machine, instruction: Instruction) -> Step:
     target = machine.as_written(instruction, instruction.operands[0] if gives else "_", kind)
     where, values = address(machine, instruction, operands[0]), sources(machine, instruction, operands[1:], kind)
     used = registers_in(machine, operands)
-    size, dtype, apply = width(kind), DTYPES[kind], ATOMICS[operation]
+    size, dtype, change = width(kind), DTYPES[kind], ATOMICS[operation]
 
     def update(lanes):
         machine.undefined.refuse(used, lanes, "gives an atomic operation")
@@ -127,7 +125,7 @@ def compile_atomic(machine: Machine, instruction: Instruction) -> Step:
         found = np.empty(len(places), dtype)
         for i, place in enumerate(places):
             found[i] = cells[place]
-            cells[place] = apply(cells[place], *(value[i] for value in given))
+            cells[place] = change(cells[place], *(value[i] for value in given))
         target[lanes.index] = found
         if gives and machine.undefined:
             machine.undefined.set(instruction.operands[0], lanes, None)
@@ -139,4 +137,4 @@ def compile_address_conversion(machine: Machine, instruction: Instruction) -> St
     """`cvta`: from a memory's own addresses to those that say in which memory they lie; `cvta.to`: back."""
     base = {"shared": SHARED, "local": LOCAL, "global": 0}[space_of(instruction)]
     shift = -base if instruction.has("to") else base
-    return apply(machine, instruction, lambda x: x + np.int64(shift), f"s{8 * width(instruction.kind)}")
+    return apply(machine, instruction, lambda x: x + np.int64(shift), "s64", "s64")

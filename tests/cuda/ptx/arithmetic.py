@@ -205,20 +205,20 @@ def round_to(total, rest, dtype, mode):
 
 
 def _nearest(total, rest, dtype):
-    """Rounding `total` alone errs only where it lies halfway between two numbers and `rest` would decide."""
+    """The nearest number. Before it is rounded a total that is not exact is given an odd last bit, so that it lies
+    halfway between no two numbers of the narrower type (Boldo and Melquiond: rounding to odd).
+    """
     if dtype == np.float64:
         together = total + rest
         return np.where(np.isfinite(together), together, total)
-    rounded = total.astype(dtype)
-    halfway = (total.view(np.uint64) & np.uint64(0x1FFFFFFF)) == np.uint64(0x10000000)
-    small = np.abs(total) < 1.2e-38  # subnormal, where numbers lie closer or further apart than that mask says
-    if (halfway | small).any():
-        # Round to odd: a total that is not exact ends in a 1, so that it lies on no halfway point (Boldo, Melquiond).
-        even = (total.view(np.uint64) & np.uint64(1)) == 0
-        towards = np.nextafter(total, np.where(rest > 0, np.inf, -np.inf))
-        odd = np.where((rest != 0) & even & np.isfinite(total), towards, total)
-        rounded = odd.astype(dtype)
-    return rounded
+    even = (total.view(np.uint64) & np.uint64(1)) == 0
+    towards = np.nextafter(total, np.where(rest > 0, np.inf, -np.inf))
+    return np.where((rest != 0) & even & np.isfinite(total), towards, total).astype(dtype)
+
+
+def _may_be_halfway(total) -> bool:
+    """Whether one of some float64 numbers may lie halfway between two float32; those end in 28 zeros at least."""
+    return not (total.view(np.uint64) & np.uint64(0xFFFFFFF)).all()
 
 
 def add(x, y, mode="rn"):
@@ -248,6 +248,10 @@ def _product(x, y):
 
 def fused_multiply_add(x, y, z, mode="rn"):
     """x * y + z, rounded once."""
+    if x.dtype == np.float32 and mode == "rn":  # what kernels do most; the rest hardly ever decides
+        total = x.astype(np.float64) * y + z
+        if not _may_be_halfway(total):
+            return total.astype(np.float32)
     product, low = _product(x, y)
     total, rest = two_sum(product, z.astype(np.float64))
     return round_to(total, rest + low, x.dtype, mode)
@@ -349,6 +353,8 @@ COMPARISONS = {
     "hs": np.greater_equal,
 }
 
+#: Of predicates.
+LOGICAL = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor, "not": np.logical_not}
 #: One argument, and a result of the same type.
 WHOLE_UNARY = {"neg": np.negative, "abs": np.abs, "not": np.invert, "cnot": lambda x: (x == 0).astype(x.dtype)}
 WHOLE_UNARY |= {"brev": reverse_bits}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import arithmetic
-from .arithmetic import COMPARISONS, COUNTS, FLOAT, ROUNDED, SHIFTS, WHOLE, WHOLE_BINARY, WHOLE_UNARY
+from .arithmetic import COMPARISONS, COUNTS, FLOAT, LOGICAL, ROUNDED, SHIFTS, WHOLE, WHOLE_BINARY, WHOLE_UNARY
 from .formats import DTYPES, UNSIGNED, is_float, width
 from .machine import Machine
 from .operands import Step, apply, source, sources, vector
@@ -53,12 +53,11 @@ def _compile_repacking(machine: Machine, instruction: Instruction) -> Step:
 
 
 def compile_conversion(machine: Machine, instruction: Instruction) -> Step:
-    if instruction.words[-2:-1] == ("tf32",) or "tf32" in instruction.words:
+    if "tf32" in instruction.words:
         mode = instruction.has("rna", "rn", "rz")
-        return apply(machine, instruction, lambda x: arithmetic.to_tf32(x, mode), "f32", result="b32")
+        return apply(machine, instruction, lambda x: arithmetic.to_tf32(x, mode), "f32", "b32")
     to, given = instruction.kinds[-2:]
-    convert = _conversion(instruction, DTYPES[to], DTYPES[given])
-    return apply(machine, instruction, convert, given, result=to)
+    return apply(machine, instruction, _conversion(instruction, DTYPES[to], DTYPES[given]), given, to)
 
 
 def _conversion(instruction: Instruction, to: np.dtype, given: np.dtype):
@@ -90,9 +89,7 @@ def compile_comparison(machine: Machine, instruction: Instruction) -> Step:
     """`setp`: a predicate, or two of which the second is the opposite, combined with a third where the opcode says."""
     kind, operands = instruction.kind, instruction.operands
     compare = _comparison(instruction)
-    combine = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}.get(
-        instruction.has("and", "or", "xor")
-    )
+    combine = LOGICAL.get(instruction.has("and", "or", "xor"))
     targets = [machine.as_written(instruction, name, "pred") for name in operands[0].split("|")]
     x, y = sources(machine, instruction, operands[1:3], kind)
     third = source(machine, instruction, operands[3], "pred") if combine else None
@@ -151,16 +148,14 @@ def compile_selection(machine: Machine, instruction: Instruction) -> Step:
 
 def compile_arithmetic(machine: Machine, instruction: Instruction) -> Step:
     """All that computes a result from arguments of one type, by the tables of arithmetic.py."""
-    family, kind = instruction.family, instruction.kind
+    kind = instruction.kind
     if kind == "pred":
-        function = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor, "not": np.logical_not}.get(
-            family
-        )
+        function = LOGICAL.get(instruction.family)
     else:
         function = _float_function(instruction) if is_float(kind) else _whole_function(instruction)
-    if function is None:
+    if function is None or kind == "f16":
         raise instruction.error("this instruction is not known")
-    return apply(machine, instruction, function, kind)
+    return apply(machine, instruction, function, kind, kind)
 
 
 def _whole_function(instruction: Instruction):
@@ -210,16 +205,10 @@ def compile_product(machine: Machine, instruction: Instruction) -> Step:
     if not instruction.has("wide"):
         return compile_arithmetic(machine, instruction)
     kind = instruction.kind
-    double = f"{kind[0]}{2 * int(kind[1:])}"
-    target = machine.as_written(instruction, instruction.operands[0], double)
-    x, y = sources(machine, instruction, instruction.operands[1:3], kind)
-    third = None if instruction.family == "mul" else source(machine, instruction, instruction.operands[3], double)
-
-    def step(lanes):
-        product = arithmetic.multiply_wide(x(lanes), y(lanes))
-        target[lanes.index] = product + third(lanes) if third else product
-
-    return step
+    wide = f"{kind[0]}{2 * int(kind[1:])}"
+    if instruction.family == "mul":
+        return apply(machine, instruction, arithmetic.multiply_wide, kind, wide)
+    return apply(machine, instruction, lambda x, y, z: arithmetic.multiply_wide(x, y) + z, [kind, kind, wide], wide)
 
 
 def compile_with_carry(machine: Machine, instruction: Instruction) -> Step:
@@ -247,23 +236,13 @@ def compile_with_carry(machine: Machine, instruction: Instruction) -> Step:
 def compile_shift(machine: Machine, instruction: Instruction) -> Step:
     """The number of places has 32 bits, whatever is shifted."""
     kind = instruction.kind
-    target = machine.as_written(instruction, instruction.operands[0], kind)
-    number, places = (
-        source(machine, instruction, instruction.operands[1], kind),
-        source(machine, instruction, instruction.operands[2], "u32"),
-    )
-    shift = SHIFTS[instruction.family]
-
-    def step(lanes):
-        target[lanes.index] = shift(number(lanes), places(lanes))
-
-    return step
+    return apply(machine, instruction, SHIFTS[instruction.family], [kind, "u32"], kind)
 
 
 def compile_count(machine: Machine, instruction: Instruction) -> Step:
     """`popc`, `clz` and `bfind`, whose results have 32 bits."""
     kind, count = instruction.kind, COUNTS[instruction.family]
-    if instruction.has("shiftamt"):
+    if instruction.has("shiftamt"):  # how far to shift the highest one to the left end
         last = np.uint32(8 * width(kind) - 1)
         return apply(machine, instruction, lambda x: np.where(count(x) > last, count(x), last - count(x)), kind, "u32")
     return apply(machine, instruction, count, kind, "u32")
@@ -271,26 +250,23 @@ def compile_count(machine: Machine, instruction: Instruction) -> Step:
 
 def compile_bits(machine: Machine, instruction: Instruction) -> Step:
     """`bfe` and `bfi`, with a position and a length of 32 bits behind the numbers they work on."""
-    kind, numbers = instruction.kind, 1 if instruction.family == "bfe" else 2
-    function = arithmetic.extract_bits if instruction.family == "bfe" else arithmetic.insert_bits
-    target = machine.as_written(instruction, instruction.operands[0], kind)
-    arguments = sources(machine, instruction, instruction.operands[1 : 1 + numbers], kind)
-    arguments += sources(machine, instruction, instruction.operands[1 + numbers :], "u32")
-
-    def step(lanes):
-        target[lanes.index] = function(*[argument(lanes) for argument in arguments])
-
-    return step
+    kind = instruction.kind
+    if instruction.family == "bfe":
+        return apply(machine, instruction, arithmetic.extract_bits, [kind, "u32", "u32"], kind)
+    return apply(machine, instruction, arithmetic.insert_bits, [kind, kind, "u32", "u32"], kind)
 
 
 def compile_permutation(machine: Machine, instruction: Instruction) -> Step:
-    return apply(machine, instruction, arithmetic.permute_bytes, "b32")
+    """`prmt`, in its mode without a name."""
+    return apply(machine, instruction, arithmetic.permute_bytes, "b32", "b32")
 
 
 def compile_lookup(machine: Machine, instruction: Instruction) -> Step:
-    return apply(machine, instruction, lambda x, y, z, t: arithmetic.look_up_bits(x, y, z, int(t[0])), "b32")
+    """`lop3`; its table is a constant."""
+    return apply(machine, instruction, lambda x, y, z, t: arithmetic.look_up_bits(x, y, z, int(t[0])), "b32", "b32")
 
 
 def compile_funnel_shift(machine: Machine, instruction: Instruction) -> Step:
+    """`shf`: a shift of 64 bits of which 32 are kept."""
     left, clamp = instruction.has("l") is not None, instruction.has("clamp") is not None
-    return apply(machine, instruction, lambda a, b, c: arithmetic.funnel_shift(a, b, c, left, clamp), "b32")
+    return apply(machine, instruction, lambda a, b, n: arithmetic.funnel_shift(a, b, n, left, clamp), "b32", "b32")

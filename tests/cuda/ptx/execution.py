@@ -17,7 +17,7 @@ from .parse import Instruction, parse
 from .profile import Profile
 
 #: Instructions that a block may execute; more than that are taken for a loop that does not end.
-PATIENCE = 20_000_000
+PATIENCE = 5_000_000
 _CONTROL = {"bra", "brx", "ret", "exit", "bar", "barrier", "trap"}
 
 
@@ -44,7 +44,7 @@ def run(
     of the arrays (OutOfBoundsError) or at an address that is not a multiple of its width (MisalignedError), for threads
     that are in each other's way (RaceError), for barriers and warp instructions that some do not reach
     (DivergenceError), and for results that hang from memory nobody wrote (UninitialisedError). Raises a PtxError where
-    the text or the arguments do not fit.
+    the text or the arguments do not fit. After an error the arrays are as they were.
     """
     machine = Machine(parse(ptx), _three(grid), _three(block), arguments, shared, check)
     executor = _Executor(machine)
@@ -52,6 +52,10 @@ def run(
         for z, y, x in np.ndindex(*machine.grid[::-1]):
             executor.run_block((x, y, z))
     machine.arguments.give_back()
+    for instruction, warps in zip(executor.instructions, executor.counts, strict=True):
+        if warps:
+            machine.profile.opcodes[instruction.opcode] += warps
+    machine.profile.warp_instructions = sum(executor.counts)
     return machine.profile
 
 
@@ -63,7 +67,7 @@ def _three(dimensions: int | tuple[int, ...]) -> tuple[int, int, int]:
 class _Executor:
     """Takes the threads of a block through the instructions of a kernel.
 
-    place: the index of the instruction at which each thread stands. waiting: whether it stands behind a barrier there.
+    place: the index of the instruction at which each thread stands. waiting: whether it waits at a barrier there.
     """
 
     def __init__(self, machine: Machine):
@@ -73,11 +77,12 @@ class _Executor:
         self.guards = [i.guard and machine.as_read(i, i.guard, "pred") for i in self.instructions]
         self.place = np.zeros(machine.count, int)
         self.waiting = np.zeros(machine.count, bool)
-        self.executed = 0
+        self.counts = [0] * len(self.instructions)  # warps that have executed each
+        self.patience = PATIENCE
 
     def run_block(self, index: tuple[int, int, int]) -> None:
         self.machine.begin_block(index)
-        self.place[:], self.waiting[:], self.executed = 0, False, 0
+        self.place[:], self.waiting[:], self.patience = 0, False, PATIENCE
         while not self.machine.exited.all():
             ready = ~self.machine.exited & ~self.waiting
             if ready.any():
@@ -91,7 +96,7 @@ class _Executor:
         chosen = ready & (self.place == first)
         others = ready & ~chosen
         stop = int(self.place[others].min()) if others.any() else len(self.instructions)
-        lanes = self.machine.everyone if chosen.all() else Lanes(*[np.flatnonzero(chosen)] * 2)
+        lanes = self.machine.everyone if chosen.all() else Lanes.of(chosen)
         at = first
         while at is not None and at < stop:
             instruction = self.instructions[at]
@@ -104,7 +109,10 @@ class _Executor:
 
     def _execute(self, at: int, instruction: Instruction, lanes: Lanes) -> int | None:
         """The index of the instruction that comes next for all of the lanes; None if it is not the same for all."""
-        self._count(instruction, lanes)
+        self.counts[at] += len(lanes.warps)
+        self.patience -= 1
+        if self.patience < 0:
+            raise KernelError(f"has not ended after {PATIENCE} instructions", int(lanes.threads[0]))
         guard, taking = self.guards[at], lanes
         if guard is not None:
             if self.machine.undefined:
@@ -118,14 +126,6 @@ class _Executor:
             return self._control(at, instruction, lanes, taking)
         step(taking)
         return at + 1
-
-    def _count(self, instruction: Instruction, lanes: Lanes) -> None:
-        profile, warps = self.machine.profile, len(lanes.warps)
-        profile.warp_instructions += warps
-        profile.opcodes[instruction.opcode] += warps
-        self.executed += 1
-        if self.executed > PATIENCE:
-            raise KernelError(f"has not ended after {PATIENCE} instructions", int(lanes.threads[0]))
 
     def _control(self, at: int, instruction: Instruction, lanes: Lanes, taking: Lanes) -> int | None:
         """Branches, barriers and ends; those of the lanes that do not take it (`taking`) go on with the next."""
@@ -165,7 +165,7 @@ class _Executor:
     def _open_barrier(self) -> None:
         """All threads that are left wait; let them go on, if all threads of the block wait at the same barrier."""
         machine = self.machine
-        lanes = Lanes(*[np.flatnonzero(self.waiting)] * 2)
+        lanes = Lanes.of(self.waiting)
         at = int(self.place[lanes.threads[0]])
         instruction = self.instructions[at]
         if machine.check:
@@ -207,4 +207,12 @@ class _Executor:
 
 
 def _is_control(instruction: Instruction) -> bool:
-    return instruction.family in _CONTROL and not instruction.has("warp")
+    """Whether an instruction decides who goes on. Raises PtxError for a barrier that is not for the whole block."""
+    if instruction.family not in _CONTROL or instruction.has("warp"):
+        return False
+    if instruction.family in ("bar", "barrier"):
+        reduces = instruction.has("red") is not None
+        operands = instruction.operands[1:-1] if reduces else instruction.operands
+        if operands != ("0",) or not (reduces or instruction.has("sync")):
+            raise instruction.error("of the barriers for a block only number 0, for all of its threads, is supported")
+    return True

@@ -19,11 +19,8 @@ def width(kind: str) -> int:
 
 
 def is_float(kind: str) -> bool:
+    """Whether it is a type of floating-point numbers."""
     return kind.startswith("f")
-
-
-def is_signed(kind: str) -> bool:
-    return kind.startswith("s")
 
 
 def number(text: str, kind: str):

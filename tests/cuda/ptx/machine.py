@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from .arguments import Arguments
-from .faults import DivergenceError, OutOfBoundsError, PtxError
-from .formats import DTYPES, UNSIGNED, is_signed, width
+from .faults import DivergenceError, KernelError, OutOfBoundsError, PtxError
+from .formats import DTYPES, UNSIGNED, is_float, width
 from .memory import GLOBAL, LOCAL, SHARED, Clock, Memory
 from .parse import Instruction, Kernel
 from .profile import WARP, Profile
@@ -25,8 +25,14 @@ class Lanes:
     index: slice | np.ndarray
     threads: np.ndarray
 
+    @classmethod
+    def of(cls, mask) -> "Lanes":
+        """The threads for which a mask over the block is true."""
+        threads = np.flatnonzero(mask)
+        return cls(threads, threads)
+
     def where(self, mask) -> "Lanes":
-        """Those in which a mask is true."""
+        """Those of the lanes for which a mask over them is true."""
         if mask.all():
             return self
         return Lanes(self.threads[mask], self.threads[mask])
@@ -47,6 +53,10 @@ class Machine:
     def __init__(self, kernel: Kernel, grid, block, arguments, shared: int, check: bool):
         self.kernel, self.grid, self.block, self.check = kernel, grid, block, check
         self.count = int(np.prod(block))
+        if not 0 < self.count <= kernel.most_threads:
+            raise PtxError(
+                f"a block of {self.count} threads is launched, and the kernel is for {kernel.most_threads} at most"
+            )
         self.dynamic_bytes = shared
         self.profile = Profile()
         self.clock = Clock(-(-self.count // WARP))
@@ -106,15 +116,18 @@ class Machine:
         return register.view(dtype)[:: register.dtype.itemsize // dtype.itemsize]
 
     def as_written(self, instruction: Instruction, name: str, kind: str) -> np.ndarray:
-        """A register as an array to which values of a type are written; narrower ones are extended, by their sign."""
+        """A register as an array to which an instruction writes values of a type.
+
+        Narrower whole numbers are extended when they are assigned, with their sign where they have one.
+        """
         if name == "_":
             return np.empty(self.count, DTYPES[kind])
         register, dtype = self.register(instruction, name), DTYPES[kind]
-        if (register.dtype == np.bool_) != (kind == "pred") or dtype.itemsize > register.dtype.itemsize:
-            raise instruction.error(f"{name} cannot hold {kind}")
-        if dtype.itemsize == register.dtype.itemsize:
+        if register.dtype.itemsize == dtype.itemsize and (register.dtype == np.bool_) == (kind == "pred"):
             return register.view(dtype)
-        return register.view(f"i{register.dtype.itemsize}") if is_signed(kind) else register
+        if dtype.itemsize > register.dtype.itemsize or "pred" in (kind, self.kernel.registers[name]) or is_float(kind):
+            raise instruction.error(f"{name} cannot hold {kind}")
+        return register
 
     # Memory -----------------------------------------------------------------------------------------------------------
 
@@ -122,7 +135,7 @@ class Machine:
         """Which memory an access goes to, and the offsets there."""
         addresses = lanes.spread(addresses)
         if space == "generic":
-            space, addresses = self._from_generic(addresses)
+            space, addresses = self._from_generic(addresses, lanes)
         if space == "shared":
             return self.shared_memory, addresses
         if space == "local":
@@ -134,11 +147,13 @@ class Machine:
             return self.local_memory, addresses + lanes.threads * self.local_size
         return self.global_memory, addresses - GLOBAL
 
-    def _from_generic(self, addresses):
+    def _from_generic(self, addresses, lanes: Lanes):
         """(state space, addresses in it) of addresses that may lie in any; all of them must lie in one."""
         spaces = np.where(addresses >= GLOBAL // 2, 2, np.where(addresses >= LOCAL, 1, 0))
         if (spaces != spaces[0]).any():
-            raise PtxError("one instruction accesses several memories through generic addresses; this is not supported")
+            at = int(np.argmax(spaces != spaces[0]))
+            what = f"accesses another memory than thread {lanes.threads[0]} by the same instruction: not supported"
+            raise KernelError(what, int(lanes.threads[at]))
         return (("shared", addresses - SHARED), ("local", addresses - LOCAL), ("global", addresses))[spaces[0]]
 
     def watch(self, memory: Memory, offsets, size: int, lanes: Lanes, store: bool, atomic: bool = False) -> None:
@@ -163,6 +178,7 @@ class Machine:
         return self.bits(lanes.threads)[lanes.threads // WARP]
 
     def bits(self, threads) -> np.ndarray:
+        """For each warp of the block, one bit for each of its threads that is among some."""
         bits = np.zeros(len(self.clock.warps), np.uint32)
         np.bitwise_or.at(bits, threads // WARP, np.uint32(1) << (threads % WARP).astype(np.uint32))
         return bits

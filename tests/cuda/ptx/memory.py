@@ -66,11 +66,8 @@ class Memory:
         if clock:
             units = size // unit
             self.writer, self.reader, self.reading_warp = (np.full(units, NOBODY) for _ in range(3))
-            self.write_time, self.read_time, self.atomic = (
-                np.zeros(units, int),
-                np.zeros(units, int),
-                np.zeros(units, bool),
-            )
+            self.write_time, self.read_time = (np.zeros(units, int) for _ in range(2))
+            self.atomic = np.zeros(units, bool)  # whether the last write was
 
     def name_part(self, offset: int, size: int, name: str) -> None:
         """What messages call some bytes."""
@@ -151,15 +148,11 @@ class Memory:
             return
         warps = threads // WARP
         past = self._is_past(self.read_time[units], self.reading_warp[units], warps)
-        alone = past | (self.reader[units] == threads) | (self.reader[units] == NOBODY)
-        same_warp = past | (self.reading_warp[units] == warps) | (self.reading_warp[units] == NOBODY)
-        self.reader[units] = np.where(alone, threads, SEVERAL)
-        self.reading_warp[units] = np.where(same_warp, warps, SEVERAL)
+        for record, now in ((self.reader, threads), (self.reading_warp, warps)):
+            alone = past | (record[units] == now) | (record[units] == NOBODY)
+            record[units] = seen = np.where(alone, now, SEVERAL)
+            record[units[record[units] != seen]] = SEVERAL  # where others read the same word at the same time
         self.read_time[units] = self.clock.now
-        shared = self.reader[units] != np.where(alone, threads, SEVERAL)  # others read the same word just now
-        self.reader[units[shared]] = SEVERAL
-        shared = self.reading_warp[units] != np.where(same_warp, warps, SEVERAL)
-        self.reading_warp[units[shared]] = SEVERAL
 
     def note_write(self, offsets, size: int, threads, atomic: bool = False) -> None:
         """Record a write, and look whether another thread's access is not over for this one."""

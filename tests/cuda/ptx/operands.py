@@ -107,10 +107,16 @@ def vector(operand: str) -> list[str]:
     return split(operand.strip("{} "))
 
 
-def apply(machine: Machine, instruction: Instruction, function, kind: str, result: str = "") -> Step:
-    """An instruction that is a function of its arguments, which have one type; the result may have another."""
-    target = machine.as_written(instruction, instruction.operands[0], result or kind)
-    arguments = sources(machine, instruction, instruction.operands[1:], kind)
+def apply(machine: Machine, instruction: Instruction, function, kinds: str | list[str], result: str) -> Step:
+    """An instruction whose result, of the type `result`, is a function of its arguments; they have one type, or each
+    its own.
+    """
+    operands = instruction.operands[1:]
+    kinds = [kinds] * len(operands) if isinstance(kinds, str) else kinds
+    if len(kinds) != len(operands):
+        raise instruction.error(f"takes {len(kinds)} arguments")
+    target = machine.as_written(instruction, instruction.operands[0], result)
+    arguments = [source(machine, instruction, *pair) for pair in zip(operands, kinds, strict=True)]
 
     def step(lanes):
         target[lanes.index] = function(*[argument(lanes) for argument in arguments])

@@ -5,6 +5,7 @@ declarations, one `.entry`. Functions (`.func`) are written out where they are c
 needs no calls.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,10 +19,9 @@ _LABEL = re.compile(r"([\w$]+):")
 _PIECE = re.compile(r"\s*(?P<text>[\w$]+:(?!:)|[{}](?=\s|\Z)|[^;]*[^;\s])\s*;?")
 _REGISTERS = re.compile(r"\.reg\s+\.(\w+)\s+([^;]+);")
 _VARIABLE = re.compile(
-    r"(\.extern\s+)?(?:\.(?:visible|weak|common)\s+)*\.(shared|local|global|const)\s+(?:\.align\s+(\d+)\s+)?"
+    r"((?:\.(?:extern|visible|weak|common)\s+)*)\.(shared|local|global|const)\s+(?:\.align\s+(\d+)\s+)?"
     r"\.(\w+)\s+([\w$.]+)(?:\[(\d*)\])?\s*(?:=\s*(\{[^}]*\}|[^;]+))?;"
 )
-_PARAMETER = re.compile(r"\.param\s+(?:\.align\s+\d+\s+)?\.(\w+)\s+(?:\.ptr[^%\w$]*)?([\w$]+)(\[\d+\])?")
 _FUNCTION = r"\.{kind}\s+(?:\(([^)]*)\)\s*)?([\w$]+)\s*\(([^)]*)\)([^{{;]*)\{{"
 
 
@@ -94,9 +94,10 @@ class Kernel:
 
     parameters: (type, name) of each, in order.
     registers: the type of each, by name.
-    shared: its variables; `dynamic` has the name of the array whose size a launch decides, or None.
+    shared: its variables; an array whose size a launch decides has the size 0 and comes last.
     local: what each thread has for itself. constants: tables that the text brings along.
     labels: the index of the instruction that a label stands before. branches: the labels of a jump table.
+    most_threads: of a block; more cannot be launched.
     """
 
     parameters: list[tuple[str, str]]
@@ -104,10 +105,10 @@ class Kernel:
     shared: Space = field(default_factory=Space)
     local: Space = field(default_factory=Space)
     constants: Space = field(default_factory=Space)
-    dynamic: str | None = None
     instructions: list[Instruction] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)
     branches: dict[str, list[str]] = field(default_factory=dict)
+    most_threads: int = 1024
 
     def place(self, name: str) -> tuple[str, int] | None:
         """The state space and the offset of a variable; None if there is none of this name."""
@@ -138,6 +139,8 @@ def parse(ptx: str) -> Kernel:
     kernel = Kernel(entries[0].parameters)
     if any(kind not in DTYPES for kind, _ in kernel.parameters):
         raise PtxError(f"parameters that are structures are not supported: {kernel.parameters}")
+    if limits := re.search(r"\.maxntid\s+([\d,\s]+)", text):
+        kernel.most_threads = math.prod(map(int, limits[1].split(",")))
     _declare(kernel, text)
     _Body(kernel, {function.name: function for function in _functions(text, "func")}).read(entries[0])
     return kernel
@@ -167,22 +170,32 @@ def _closing_brace(text: str, start: int) -> int:
 
 
 def _parameters(text: str) -> list[tuple[str, str]]:
-    """(type, name) of each; the type of a structure, which is declared as an array of bytes, is called "structure"."""
-    return [("structure" if array else kind, name) for kind, name, array in _PARAMETER.findall(text)]
+    """(type, name) of each, from declarations such as `.param .u64 .ptr .align 1 name`; "structure" for arrays."""
+    found = []
+    for words in (declaration.split() for declaration in text.split(",") if declaration.strip()):
+        name, _, array = words[-1].partition("[")
+        kind = next(word[1:] for word in words if word[1:] in DTYPES)
+        found.append(("structure" if array else kind, name))
+    return found
 
 
 def _declare(kernel: Kernel, text: str) -> None:
-    """Lay out the variables of the module and of its functions."""
-    for external, space, alignment, kind, name, count, value in _VARIABLE.findall(text):
-        if space == "shared" and (external or count == "0"):
-            kernel.dynamic = name
+    """Lay out the variables of the module and of its functions; behind them dynamic shared memory, as far aligned as it
+    says, and no further.
+    """
+    dynamic: dict[str, int] = {}
+    for linkage, space, alignment, kind, name, count, value in _VARIABLE.findall(text):
+        if space == "shared" and (".extern" in linkage or count == "0"):
+            dynamic[name] = int(alignment or width(kind))
+            continue
+        if ".common" in linkage:  # Numba's environment, which device code does not use
             continue
         size = width(kind) * int(count or 1)
         where = kernel.constants if space in ("global", "const") else getattr(kernel, space)
         numbers = [number(word.strip(), kind).tobytes() for word in value.strip("{} ").split(",") if word.strip()]
         where.add(name, size, int(alignment or width(kind)), b"".join(numbers).ljust(size, b"\0"))
-    if kernel.dynamic is not None:
-        kernel.shared.add(kernel.dynamic, 0, 16)
+    for name in dynamic:  # all of them are the same memory
+        kernel.shared.add(name, 0, max(dynamic.values()))
 
 
 class _Body:

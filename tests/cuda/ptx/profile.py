@@ -72,6 +72,7 @@ class Profile:
 
     warp_instructions: instructions, once for each warp that executed them.
     opcodes: the same for each opcode, for example "fma.rn.f32".
+    An atomic operation counts among the stores.
     """
 
     warp_instructions: int = 0
