@@ -5,17 +5,15 @@ What comes out is compared with the CPU engine's own kernels; see `cases.py`.
 
 import re
 
-import pytest
-
-pytest.importorskip("numba_cuda", reason="needs numba-cuda (pip install 'numba-cuda[cu13]')")
-
 import assembly
 import builds
 import ptx
+import pytest
 from cases import CASES
 
 from fast.cuda.registry import KERNELS
 
+pytestmark = pytest.mark.usefixtures("compile_kernel")  # which skips where nothing can be compiled
 everything = pytest.mark.parametrize(("name", "dtype"), builds.ALL)
 needs_ptxas = pytest.mark.skipif(assembly.find_ptxas() is None, reason=assembly.NO_PTXAS)
 

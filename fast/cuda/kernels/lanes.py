@@ -28,7 +28,7 @@ SIZE = 16
 WEIGHTS = SIZE * SIZE
 #: Samples whose predictions are summed up side by side, in registers.
 CHUNK = 16
-#: The activations, numbered as in the CPU's kernels.
+#: The activations, numbered as in the CPU's kernels; any other number is the identity.
 TANH, RELU = 0, 1
 
 
