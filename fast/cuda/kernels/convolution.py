@@ -35,7 +35,7 @@ def unfold(x: Images, rows: Window, columns: Window, y: Stack):
     for line in range(cuda.blockIdx.y, y.shape[0] * y.shape[1], cuda.gridDim.y):
         n, element = line // y.shape[1], line % y.shape[1]
         c, a, b = element // (rows[1] * columns[1]), element // columns[1] % rows[1], element % columns[1]
-        for place in range(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, y.shape[2], _step()):
+        for place in range(cuda.grid(1), y.shape[2], cuda.gridsize(1)):
             h = _seen(rows, place // columns[0], a)
             w = _seen(columns, place % columns[0], b)
             inside = 0 <= h < x.shape[2] and 0 <= w < x.shape[3]
@@ -47,7 +47,7 @@ def fold(y: Stack, rows: Window, columns: Window, x: Images):
     channels, height, width = x.shape[1], x.shape[2], x.shape[3]
     for image in range(cuda.blockIdx.y, x.shape[0] * channels, cuda.gridDim.y):
         n, c = image // channels, image % channels
-        for place in range(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, height * width, _step()):
+        for place in range(cuda.grid(1), height * width, cuda.gridsize(1)):
             h, w = place // width, place % width
             total = x.dtype.type(0)
             for a in range(rows[1]):
@@ -64,14 +64,8 @@ def add_to_channels(y: Stack, bias: Vector):
     """y[n, o, i] += bias[o]; y (N, O, positions)."""
     for image in range(cuda.blockIdx.y, y.shape[0] * y.shape[1], cuda.gridDim.y):
         n, o = image // y.shape[1], image % y.shape[1]
-        for i in range(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, y.shape[2], _step()):
+        for i in range(cuda.grid(1), y.shape[2], cuda.gridsize(1)):
             y[n, o, i] += bias[o]
-
-
-@device
-def _step():
-    """By how much a thread goes on along an image or a row."""
-    return cuda.blockDim.x * cuda.gridDim.x
 
 
 @device
@@ -98,7 +92,7 @@ def max_pool(x: Stack, rows: Window, columns: Window, y: Stack, places: PlacesOf
     The first of equal numbers is taken, and nan before all of them.
     """
     for p in range(cuda.blockIdx.y, x.shape[0], cuda.gridDim.y):
-        for window in range(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, rows[0] * columns[0], _step()):
+        for window in range(cuda.grid(1), rows[0] * columns[0], cuda.gridsize(1)):
             i, j = window // columns[0], window % columns[0]
             largest, place = x.dtype.type(-math.inf), -1
             for a in range(rows[1]):
@@ -115,7 +109,7 @@ def max_pool_grad(grad: Stack, places: PlacesOfStack, rows: Window, columns: Win
     """grad_x[p, h, w] = sum of grad[p, i, j] over the windows whose places[p, i, j] is h * W + w."""
     height, width = grad_x.shape[1], grad_x.shape[2]
     for p in range(cuda.blockIdx.y, grad_x.shape[0], cuda.gridDim.y):
-        for place in range(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, height * width, _step()):
+        for place in range(cuda.grid(1), height * width, cuda.gridsize(1)):
             total = grad.dtype.type(0)
             for a in range(rows[1]):
                 i = _window(rows, place // width, a)
@@ -131,9 +125,7 @@ def avg_pool(x: Stack, rows: Bounds, columns: Bounds, y: Stack):
     """y[p, i, j] = sum of x[p, h, w] / (rows[2, i] * columns[2, j]), rows[0, i] <= h < rows[1, i], columns likewise."""
     number = x.dtype.type
     for p in range(cuda.blockIdx.y, x.shape[0], cuda.gridDim.y):
-        for window in range(
-            cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, rows.shape[1] * columns.shape[1], _step()
-        ):
+        for window in range(cuda.grid(1), rows.shape[1] * columns.shape[1], cuda.gridsize(1)):
             i, j = window // columns.shape[1], window % columns.shape[1]
             total = number(0)
             for h in range(rows[0, i], rows[1, i]):
@@ -146,7 +138,7 @@ def avg_pool_grad(grad: Stack, rows: Bounds, columns: Bounds, grad_x: Stack):
     """grad_x[p, h, w] = sum of grad[p, i, j] / (rows[2, i] * columns[2, j]) over the windows that hold h, w."""
     number, height, width = grad.dtype.type, grad_x.shape[1], grad_x.shape[2]
     for p in range(cuda.blockIdx.y, grad_x.shape[0], cuda.gridDim.y):
-        for place in range(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, height * width, _step()):
+        for place in range(cuda.grid(1), height * width, cuda.gridsize(1)):
             h, w = place // width, place % width
             total = number(0)
             for i in range(rows.shape[1]):
