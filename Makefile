@@ -13,7 +13,7 @@ install = $(RUN) -m pip install --quiet --disable-pip-version-check $(2) --edita
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-oracles lint format generate figures gallery map bench bench-micrograd bench-tape clean
+.PHONY: help demo test test-lowest test-oracles test-cuda lint format generate figures gallery map bench bench-micrograd bench-tape clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,15 @@ test-oracles:  ## run the tests that compare with PyTorch and ONNX, and those be
 	@$(call install,[oracles])
 	@touch $@
 
+test-cuda:  ## compile CUDA kernels and run them without a GPU, in .venv-cuda
+	@$(MAKE) --no-print-directory .venv-cuda/.cuda VENV=.venv-cuda
+	.venv-cuda/bin/python -m pytest -q tests/cuda
+
+.venv-cuda/.cuda: pyproject.toml | $(RUN)
+	@echo "installing NVIDIA's compiler and the test extras into $(VENV) ..."
+	@$(call install,[cuda-test])
+	@touch $@
+
 lint: $(VENV)/.dev  ## check style, types, imports between folders, and that generated files are up to date
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -105,5 +114,5 @@ bench-tape: $(VENV)/.test $(VENV)/.peers  ## compare tapes and sweeps with both 
 	$(RUN) benchmarks/sweep_runs.py
 
 clean:  ## delete environments, caches and results
-	rm -rf .venv .venv-lowest .venv-oracles out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-oracles .venv-cuda out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

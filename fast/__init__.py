@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import micro as scalars
 from fast import functional, memory
 from fast.creation import arange, eye, from_dlpack, full, linspace, ones, rand, randint, randn, zeros
+from fast.cuda.devices import Device, devices
 from fast.machine import Peaks, measure_peaks
 from fast.runs import train_runs
 from fast.steps import Step, compile_step
@@ -36,6 +37,7 @@ from micro import (
 )
 
 __all__ = [
+    "Device",
     "Peaks",
     "Rule",
     "Step",
@@ -49,6 +51,7 @@ __all__ = [
     "compile",
     "compile_step",
     "default_dtype",
+    "devices",
     "eye",
     "float32",
     "float64",

@@ -12,7 +12,8 @@ or kernels of another module.
 
 Each row of `micro.ops.OPS` becomes one kernel for the result and one for each slope. Every target writes the same
 loops in its own frame; `TARGETS` lists them. Each row is also a branch in the two interpreters of a tape; `TAPES`
-lists those.
+lists those. Kernels for GPUs are files as well, so that they can be read beside the others, and are not stamped: they
+are compiled anew in every process.
 """
 
 from __future__ import annotations
@@ -30,66 +31,24 @@ from textwrap import indent
 from micro.ops import CONSTANTS, OPERATIONS, OPS, Op
 
 KERNELS = Path(__file__).parent / "kernels"
+CUDA_KERNELS = Path(__file__).parent / "cuda" / "kernels"
 APPROXIMATIONS = Path(__file__).parent / "approximations.py"
 
 
-@dataclass(frozen=True)
-class Target:
-    """A module of elementwise kernels.
-
-    file, header: its name, and how it begins.
-    decorator: what stands above each kernel.
-    loop: the lines that choose the element `i`; the last one opens the block in which it is computed.
-    """
-
-    file: str
-    header: str
-    decorator: str
-    loop: tuple[str, ...]
-
-
-_HEADER = '''"""The elementwise kernels, {what}. Generated from micro/ops.py by `make generate`; do not edit.
-
-`name(arguments, y)` writes the result; `name_grad_x(grad, arguments, y, grad_x)` writes grad times the slope in x.
-All arrays are one-dimensional, contiguous, and of one length and one type.
-"""
-
-import math
-
-import numpy as np
-from numba import {names}
-
-from fast import approximations
-
-# Numba does not see that a function of another file has changed. This line does change with it (`make generate`).
-APPROXIMATIONS = ""
-
-_abs = abs  # the kernel of that name hides Python's
-'''
-
-TARGETS = (
-    Target(
-        file="elementwise.py",
-        header=_HEADER.format(what="each on one core", names="njit"),
-        decorator='@njit(cache=True, nogil=True, error_model="numpy")',
-        loop=("for i in range(y.size):",),
-    ),
-    Target(
-        file="elementwise_parallel.py",
-        header=_HEADER.format(what="each on all cores", names="njit, prange"),
-        decorator='@njit(cache=True, nogil=True, error_model="numpy", parallel=True)',
-        loop=("for i in prange(y.size):",),
-    ),
-)
-
-
-#: What the words of a formula are called in a kernel, where they are not functions of `math`.
+#: What the words of a formula are called in a kernel, where they are not functions of `math`: on a CPU and on a GPU.
 _WORDS = {
     "abs": "_abs",
     "round": "np.rint",
     "floor": "np.floor",
     "ceil": "np.ceil",
     **{word: f"approximations.{word}" for word in ("exp", "tanh", "sigmoid", "silu", "gelu", "gelu_slope")},
+}
+
+
+_GPU_WORDS = {
+    "abs": "_abs",
+    "round": "formulas.rint",
+    **{word: f"formulas.{word}" for word in ("sigmoid", "silu", "gelu", "gelu_slope")},
 }
 
 
@@ -104,6 +63,8 @@ class _Elements(ast.NodeTransformer):
     `number` is the arrays' own type. A bare 1 is an int64, which would turn float32 arithmetic into float64.
     """
 
+    words = _WORDS
+
     def __init__(self, element: str) -> None:
         self.element = element
 
@@ -117,12 +78,18 @@ class _Elements(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         assert isinstance(node.func, ast.Name)
-        word = _WORDS.get(node.func.id, f"math.{node.func.id}")
+        word = self.words.get(node.func.id, f"math.{node.func.id}")
         return ast.Call(_expression(word), [self.visit(argument) for argument in node.args], [])
 
 
 def _expression(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
+
+
+class _GpuElements(_Elements):
+    """The same for a GPU, where other functions are at hand."""
+
+    words = _GPU_WORDS
 
 
 class _Lanes(_Elements):
@@ -144,26 +111,113 @@ class _Lanes(_Elements):
         return reduce(lambda a, b: ast.BinOp(a, ast.BitAnd(), b), single)
 
 
+@dataclass(frozen=True)
+class Target:
+    """A module of elementwise kernels.
+
+    file, header: its name, and how it begins.
+    loop: the line that chooses the element `i`, and opens the block in which it is computed.
+    decorator: what stands above each kernel.
+    transform: how a formula is written.
+    for_gpu: it lies among the kernels for GPUs, whose arguments are annotated.
+    """
+
+    file: str
+    header: str
+    loop: str
+    decorator: str = ""
+    transform: type[_Elements] = _Elements
+    for_gpu: bool = False
+
+    @property
+    def path(self) -> Path:
+        return (CUDA_KERNELS if self.for_gpu else KERNELS) / self.file
+
+
+_HEADER = '''"""The elementwise kernels, {what}. Generated from micro/ops.py by `make generate`; do not edit.
+
+`name(arguments, y)` writes the result; `name_grad_x(grad, arguments, y, grad_x)` writes grad times the slope in x.
+All arrays are one-dimensional, contiguous, and of one length and one type.
+"""
+
+import math
+
+import numpy as np
+from numba import {names}
+
+from fast import approximations
+
+# Numba does not see that a function of another file has changed. This line does change with it (`make generate`).
+APPROXIMATIONS = ""
+
+_abs = abs  # the kernel of that name hides Python's
+'''
+
+_GPU_HEADER = '''"""The elementwise kernels, on a GPU. Generated from micro/ops.py by `make generate`; do not edit.
+
+`name(arguments, y)` writes the result; `name_grad_x(grad, arguments, y, grad_x)` writes grad times the slope in x.
+All arrays are one-dimensional, contiguous, and of one length and one type.
+
+A thread takes an element, and goes on by as many as there are threads. Neighbouring threads take neighbouring elements,
+so that a warp's 32 numbers are one access to memory, which is what all of them wait for.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fast.cuda import formulas
+from fast.cuda.arguments import Vector
+from fast.cuda.package import cuda
+
+_abs = abs  # the kernel of that name hides Python's
+'''
+
+TARGETS = (
+    Target(
+        file="elementwise.py",
+        header=_HEADER.format(what="each on one core", names="njit"),
+        loop="for i in range(y.size):",
+        decorator='@njit(cache=True, nogil=True, error_model="numpy")',
+    ),
+    Target(
+        file="elementwise_parallel.py",
+        header=_HEADER.format(what="each on all cores", names="njit, prange"),
+        loop="for i in prange(y.size):",
+        decorator='@njit(cache=True, nogil=True, error_model="numpy", parallel=True)',
+    ),
+    Target(
+        file="elementwise.py",
+        header=_GPU_HEADER,
+        loop="for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):",
+        transform=_GpuElements,
+        for_gpu=True,
+    ),
+)
+
+
 def _written(formula: str, element: str, transform: type[_Elements] = _Elements) -> str:
     """A formula of the table as a kernel writes it."""
     formula = _WHOLE.get(formula, formula)
     return ast.unparse(ast.fix_missing_locations(transform(element).visit(_expression(formula))))
 
 
-def _kernel(target: Target, name: str, parameters: list[str], elements: str) -> str:
-    """The loop that writes `elements` to the last of the parameters."""
-    body = [*target.loop, f"    {parameters[-1]}[i] = {elements}"]
+def _kernel(target: Target, name: str, parameters: list[str], formula: str) -> str:
+    """The loop that writes a formula, for each element, to the last of the parameters."""
+    elements = _written(formula, "{}[i]", target.transform)
+    body = [target.loop, f"    {parameters[-1]}[i] = {elements}"]
     if "number(" in elements:
         body.insert(0, "number = y.dtype.type")
-    lines = [target.decorator, f"def {name}({', '.join(parameters)}):", *(f"    {line}" for line in body)]
-    return "\n".join(lines)
+    words = [f"{parameter}: Vector" for parameter in parameters] if target.for_gpu else parameters
+    lines = [target.decorator, f"def {name}({', '.join(words)}):", *(f"    {line}" for line in body)]
+    return "\n".join(lines).lstrip("\n")
 
 
 def _kernels(target: Target, op: Op) -> list[str]:
-    kernels = [_kernel(target, op.name, [*op.arguments, "y"], _written(op.forward, "{}[i]"))]
+    kernels = [_kernel(target, op.name, [*op.arguments, "y"], op.forward)]
     for argument, slope in zip(op.arguments, op.slopes, strict=True):
         parameters = ["grad", *op.arguments, "y", f"grad_{argument}"]
-        product = _written(f"grad * ({_WHOLE.get(slope, slope)})", "{}[i]")
+        product = f"grad * ({_WHOLE.get(slope, slope)})"
         kernels.append(_kernel(target, f"{op.name}_grad_{argument}", parameters, product))
     return kernels
 
@@ -186,15 +240,30 @@ class Tape:
     read, write, add: how the numbers of a row are read, written, and added to.
     transform: how a formula over them is written.
     lane: the loop through the lanes, and a number in one of them, for what has no instruction over a whole row.
+    decorator: what stands above each interpreter. begin: what it does first.
+    for_gpu: it lies among the kernels for GPUs, whose arguments are annotated.
     """
 
     file: str
     header: str
+    decorator: str = '@njit(cache=True, nogil=True, error_model="numpy")\n'
+    begin: str = "number = v.dtype.type"
+    for_gpu: bool = False
     read: str = "{array}[{row}]"
     write: str = "{array}[{row}] = {number}"
     add: str = "{array}[{row}] += {number}"
     transform: type[_Elements] = _Elements
     lane: tuple[str, str] | None = None
+
+    @property
+    def path(self) -> Path:
+        return (CUDA_KERNELS if self.for_gpu else KERNELS) / self.file
+
+    def arguments(self, names: str) -> str:
+        """The arguments of an interpreter."""
+        if not self.for_gpu:
+            return names
+        return ", ".join(f"{name}: {_GPU_TYPES[name]}" for name in names.split(", "))
 
     def value(self, row: str) -> str:
         return self.read.format(array="v", row=row)
@@ -226,6 +295,16 @@ def _is_scalar(formula: str) -> bool:
     return any(isinstance(node, ast.Call | ast.Pow) for node in ast.walk(_expression(formula)))
 
 
+#: What the arguments of an interpreter are on a GPU.
+_GPU_TYPES = {
+    "code": "Instructions",
+    "pairs": "Instructions",
+    "fresh": "RowNumbers",
+    "trash": "Count",
+    "v": "Matrix",
+    "d": "Matrix",
+}
+
 _TAPE_HEADER = '''"""The interpreters of a tape, {what}. Generated from micro/ops.py by `make generate`; do not edit.
 
 An instruction is a row of `code`; `kernels/planning.py` says what stands where. `v` holds values and `d` gradients,
@@ -241,6 +320,29 @@ from fast import approximations{imports}
 
 # Numba does not see that a function of another file has changed. These lines do change with it (`make generate`).
 {stamps}
+
+_abs = abs
+'''
+
+_GPU_TAPE = '''"""The interpreters of a tape, on a GPU. Generated from micro/ops.py by `make generate`: do not edit.
+
+An instruction is a row of `code`; `kernels/planning.py` says what stands where. `v` holds values and `d` gradients, in
+each row a number for every lane.
+
+A thread takes a lane, a sample or a training, through all instructions. All threads do the same at the same time, so
+branches cost nothing, and neighbouring lanes are neighbours in memory. But every number goes to memory and back, which
+takes 40 bytes for an operation forward and backward: what the GPU waits for.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fast.cuda import formulas
+from fast.cuda.arguments import Count, Instructions, Matrix, RowNumbers
+from fast.cuda.package import cuda
 
 _abs = abs
 '''
@@ -266,13 +368,23 @@ TAPES = (
         transform=_Lanes,
         lane=("for lane in range(LANES):", "{array}[{row}, lane]"),
     ),
+    Tape(
+        file="tape.py",
+        header=_GPU_TAPE,
+        decorator="",
+        begin="number, lane = v.dtype.type, cuda.grid(1)\n    if lane >= v.shape[1]:\n        return",
+        for_gpu=True,
+        read="{array}[{row}, lane]",
+        write="{array}[{row}, lane] = {number}",
+        add="{array}[{row}, lane] += {number}",
+        transform=_GpuElements,
+    ),
 )
 
 _INTERPRETERS = '''
-@njit(cache=True, nogil=True, error_model="numpy")
-def forward(code, pairs, v):
+{decorator}def forward({forward_arguments}):
     """Compute the results of all instructions, the first one first."""
-    number = v.dtype.type
+    {begin}
     for i in range(len(code)):
         op, y = code[i, 0], code[i, 1]
         if op == 0:  # a sum of products
@@ -283,14 +395,13 @@ def forward(code, pairs, v):
 {forward}
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def backward(code, pairs, fresh, trash, v, d):
+{decorator}def backward({backward_arguments}):
     """Hand the gradients of all results on to their arguments, the last instruction first.
 
     Where rounding counts, the order is that of `micro`: one argument after the other, and a chain of sums step by step,
     so that its base has its turn before the factors of the first step. What is handed to the row `trash` nobody wants.
     """
-    number = v.dtype.type
+    {begin}
     for i in range(len(code) - 1, -1, -1):
         op, y, grad = code[i, 0], code[i, 1], code[i, 5]
         for k in range(code[i, 9], code[i, 10]):
@@ -321,6 +432,10 @@ def tape_text(tape: Tape) -> str:
         return tape.add.format(array="d", row=row, number=number)
 
     text = _INTERPRETERS.format(
+        decorator=tape.decorator,
+        begin=tape.begin,
+        forward_arguments=tape.arguments("code, pairs, v"),
+        backward_arguments=tape.arguments("code, pairs, fresh, trash, v, d"),
         base=tape.value("code[i, 2]"),
         left=tape.value("pairs[k, 0]"),
         right=tape.value("pairs[k, 1]"),
@@ -352,8 +467,8 @@ def _stamped(name: str) -> Path:
 
 def texts() -> dict[Path, str]:
     """Every file that is written or stamped here, and what it should hold."""
-    generated = {KERNELS / target.file: module_text(target) for target in TARGETS}
-    generated |= {KERNELS / tape.file: tape_text(tape) for tape in TAPES}
+    generated = {target.path: module_text(target) for target in TARGETS}
+    generated |= {tape.path: tape_text(tape) for tape in TAPES}
     others = {path: path.read_text() for path in sorted(KERNELS.glob("*.py")) if path not in generated}
     found = generated | {path: text for path, text in others.items() if _STAMP.search(text)}
 
