@@ -51,10 +51,10 @@ demo: $(VENV)/.base  ## train one network on both engines, and draw what happens
 test: $(VENV)/.test  ## run all tests
 	$(RUN) -m pytest -q
 
-# Lessons are run by `make test` alone: they take half of its time, and use what the other tests have tried.
-test-lowest:  ## run all tests but the lessons with the oldest dependencies that pyproject.toml allows, in .venv-lowest
+# Lessons and CUDA kernels are left out: they take half of the time, and use what the other tests have tried.
+test-lowest:  ## run most tests with the oldest dependencies that pyproject.toml allows, in .venv-lowest
 	@$(MAKE) --no-print-directory .venv-lowest/.lowest VENV=.venv-lowest
-	.venv-lowest/bin/python -m pytest -q --ignore=tests/test_lessons.py --ignore=tests/test_ladder.py
+	.venv-lowest/bin/python -m pytest -q --ignore=tests/test_lessons.py --ignore=tests/test_ladder.py --ignore=tests/cuda
 
 .venv-lowest/.lowest: pyproject.toml | $(RUN)
 	@echo "installing the oldest dependencies into $(VENV) ..."
