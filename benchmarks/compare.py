@@ -10,7 +10,7 @@ that of our compiled one: above 1, ours is faster. Peers that are not installed 
 installs them). Compiled steps, tapes and `JAX scan` make 50 steps, or an epoch, in one call; all others one.
 
 Besides the workloads of `workloads.py` there are
-- scaling: how the time of a step grows with the width of its layers and with the batch;
+- scaling: how the time of a step grows with the width of its layers and with the batch, also drawn (out/growth.svg);
 - memory: the most that a training step (mlp256) needs beyond what the process had after its imports, and by how much
   the process grows over 1,000 further steps (Linux only);
 - first-step: the time from the start of the process to the end of the first training step (mlp64), imports included;
@@ -304,8 +304,15 @@ def main() -> None:
         machine["load"] = os.getloadavg()[0]
         print(f"\nprocesses that wanted a core in the last minute: {machine['load']:.1f}; our own are about 1.5")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps({"machine": machine, "workloads": measured}, indent=1) + "\n")
+    everything = {"machine": machine, "workloads": measured}
+    arguments.output.write_text(json.dumps(everything, indent=1) + "\n")
     print(f"\nsaved {arguments.output}")
+    if "scaling" in measured:
+        import growth  # and with it Matplotlib, which is no part of what is measured
+
+        picture = arguments.output.with_name("growth.svg")
+        growth.draw(everything, picture)
+        print(f"saved {picture}")
 
 
 if __name__ == "__main__":

@@ -326,9 +326,9 @@ for target in quick:
 #   more arithmetic for each byte, needs it the more.
 #
 # The layer has the 4,096 × 4,096 weights of section 1, and the arrays to add are as large; one thread. What you should
-# see: a batch of one lies near the slope. A few samples gain little, for BLAS, which computes the products, first puts
-# the weights into another order, and that passes through memory too. Then the speed rises with the batch, up to the
-# flat roof if nobody else uses the core.
+# see: a batch of one lies near the slope. A few samples gain less than their number says, for `fast` computes 16 at a
+# time, those that are missing included. Then the speed rises with the batch, up to the flat roof if nobody else uses
+# the core.
 #
 # ![The speed of a layer below the two roofs](../docs/hardware_roofline.svg)
 

@@ -150,8 +150,10 @@ if gain < 0.8 * cores:
 # 5. **On all cores.** `prange` gives each its share of the rows. They write to different rows, and need not wait for
 #    each other.
 # 6. **BLAS.** Somebody has done all this for each family of processors by hand, in assembly language, down to the
-#    order of the instructions. Numba calls it for `np.dot`; so does `fast`, which gives each core a block of rows.
-#    The last line is the engine itself, `a @ b` on tensors, with all that surrounds the product.
+#    order of the instructions. Numba calls it for `np.dot`; so does `fast` for large matrices, a block for each core.
+#    Where one side is short, as in a batch, `fast` has tiles of its own (`fast/kernels/products.py`): BLAS copies both
+#    matrices into its order before it begins, they only one. The last line is the engine itself, `a @ b` on tensors,
+#    with all that surrounds the product.
 #
 # Where a rung on all cores falls behind on small matrices, section 3 tells why.
 #
