@@ -67,6 +67,16 @@ def test_large_ones_and_long_sums(shape):
     check(a, b, multiplied(a, b, blocks=2))
 
 
+@pytest.mark.parametrize("shape", [(0, 3, 4), (4, 3, 0), (2, 0, 3), (1, 0, 7), (7, 0, 1), (9, 0, 9), (0, 0, 0)])
+def test_sums_of_nothing(shape, capfd):
+    """They are 0, and BLAS, which would complain about them, is not asked."""
+    rows, depth, columns = shape
+    a, b = matrix(rows, depth, "float32", False), matrix(depth, columns, "float32", False)
+    for blocks in (1, 2):
+        np.testing.assert_array_equal(multiplied(a, b, blocks), np.zeros((rows, columns)))
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_any_number_of_threads_gives_the_same_bits(dtype):
     for rows, depth, columns in [(64, 100, 70), (5, 9, 130), (130, 9, 5), (33, 700, 33), (4, 4, 4)]:

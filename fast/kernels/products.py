@@ -169,7 +169,9 @@ def multiply_otherwise(a, b, y):
     (turn_a, step_a), (turn_b, step_b), (_, step) = _lines(a), _lines(b), _lines(y)
     (rows, columns), depth, number = y.shape, len(b), y.itemsize
     left, right, result = pointer(a, 0), pointer(b, 0), pointer(y, 0)
-    if columns == 1 and b.strides[0] == number and y.strides[0] == number:
+    if y.size == 0 or depth == 0:
+        y[:] = 0
+    elif columns == 1 and b.strides[0] == number and y.strides[0] == number:
         _times_vector(a, carray(right, depth), carray(result, rows))
     elif rows == 1 and a.strides[1] == number:
         _times_vector(loose(b.T), carray(left, depth), carray(result, columns))

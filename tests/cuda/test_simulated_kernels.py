@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip("numba_cuda", reason="takes minutes, and is part of `make test-cuda`, which installs numba-cuda")
+
 
 def test_kernels_do_as_python_what_the_cpu_does():
     """In a process of its own, for Numba chooses between simulator and compiler when it is imported."""
