@@ -180,11 +180,12 @@ def _neg(a):
 
 
 @intrinsic
-def tile(typingctx, a, row, panel, y, step, count):
+def tile(typingctx, a, row, panel, y, step, count, goes_on):
     """y[r * step + j] = sum over k of a[row + r, k] * panel[k, j], for ROWS rows r and a line of numbers j.
 
     a (M, K); panel: a pointer to (K, LINE bytes); y: a pointer to `count` rows. The products are added one after the
-    other, k = 0 first. Where a or y has fewer than ROWS rows, its last one takes the place of those that are missing.
+    other, k = 0 first; goes_on: to what y holds already. Where a or y has fewer than ROWS rows, its last one takes the
+    place of those that are missing.
     """
     width, vector = a.dtype.bitwidth // 8, _line(a.dtype)
 
@@ -196,9 +197,17 @@ def tile(typingctx, a, row, panel, y, step, count):
             builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{vector.count}f{width * 8}"
         )
         left = [builder.gep(start, [builder.mul(place, strides[0])]) for place in _places(builder, arguments[1], rows)]
+        places = _places(builder, ir.Constant(rows.type, 0), arguments[5])
+        results = [builder.gep(arguments[3], [builder.mul(place, arguments[4])]) for place in places]
+        results = [builder.bitcast(result, vector.as_pointer()) for result in results]
         sums = [cgutils.alloca_once(builder, vector) for _ in range(ROWS)]
-        for place in sums:
-            builder.store(ir.Constant(vector, [0.0] * vector.count), place)
+        with builder.if_else(cgutils.is_true(builder, arguments[6])) as (further, first):
+            with further:
+                for result, place in zip(results, sums, strict=True):
+                    builder.store(builder.load(result, align=width), place)
+            with first:
+                for place in sums:
+                    builder.store(ir.Constant(vector, [0.0] * vector.count), place)
         right = builder.bitcast(arguments[2], vector.as_pointer())
         with cgutils.for_range(builder, depth) as loop:
             line = builder.load(builder.gep(right, [loop.index]), align=width)
@@ -206,12 +215,11 @@ def tile(typingctx, a, row, panel, y, step, count):
                 there = builder.gep(begin, [builder.mul(loop.index, strides[1])])
                 factor = _everywhere(builder, builder.load(builder.bitcast(there, number)), vector)
                 builder.store(builder.call(multiply_add, [factor, line, builder.load(place)]), place)
-        for row, place in zip(_places(builder, ir.Constant(rows.type, 0), arguments[5]), sums, strict=True):
-            there = builder.gep(arguments[3], [builder.mul(row, arguments[4])])
-            builder.store(builder.load(place), builder.bitcast(there, vector.as_pointer()), align=width)
+        for result, place in zip(results, sums, strict=True):
+            builder.store(builder.load(place), result, align=width)
         return context.get_dummy_value()
 
-    return types.void(a, types.intp, panel, y, types.intp, types.intp), generate
+    return types.void(a, types.intp, panel, y, types.intp, types.intp, types.intp), generate
 
 
 def _places(builder, first, count):

@@ -19,12 +19,13 @@ from numba import carray, njit, prange
 from fast.intrinsics import LINE, ROWS, blas_product, call, loose, move, pointer, stay_apart, tile, turn
 
 # Numba does not see that a function of another file has changed. These lines do change with it (`make generate`).
-INTRINSICS = "ef3ab48d59e16df4"
+INTRINSICS = "17fbae5c3d37e27c"
 
 #: `multiply` uses tiles where the shorter side of the result has at least, and fewer than so many elements.
 SHORT, LONG = 4, 512
-#: Bytes of panels that are used together: half of what the second cache of most processors holds.
-TOGETHER = 1 << 18
+#: Of a panel so many rows are used at a time, and of panels so many bytes: half of what the first cache of most
+#: processors holds, and half of the second.
+DEEP, TOGETHER = 256, 1 << 18
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -100,28 +101,44 @@ def multiply_packed(a, panels, y):
     """y = a @ b, by tiles. a (M, K), panels (P, K, line): b as `pack` leaves it; y (M, N), whose rows are contiguous.
 
     Each number of y is the sum of its products in their order, however the work is cut: the same on any number of
-    threads. Panels are taken a few at a time, so that they are still in the cache for the next rows of a.
+    threads. Panels are taken in parts, and some panels at a time, so that they are in the cache for the next rows of a.
     """
     stay_apart()
-    (rows, columns), (count, depth, line) = y.shape, panels.shape
+    count, depth, _ = panels.shape
+    pieces = max(1, (depth + DEEP - 1) // DEEP)
+    together = max(1, TOGETHER // (((depth + pieces - 1) // pieces + 1) * LINE))
+    for piece in range(pieces):
+        first, last = depth * piece // pieces, depth * (piece + 1) // pieces
+        for start in range(0, count, together):
+            _multiply_piece(a[:, first:last], first, panels, start, min(start + together, count), y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _multiply_piece(a, first, panels, start, stop, y):
+    """y = a @ b, or y += a @ b unless `first` is 0, for some columns of a, the panels from `start` to `stop`, and their
+    rows from `first` on.
+    """
+    stay_apart()
+    (rows, columns), (_, depth, line) = y.shape, panels.shape
     step, beside = y.strides[0] // y.itemsize, a.strides[1] != a.itemsize
     room = np.empty((ROWS, line), y.dtype)
-    turned = np.empty((depth if beside else 0, (ROWS + line - 1) // line * line), y.dtype)
-    together = max(1, TOGETHER // (depth * LINE))
-    for start in range(0, count, together):
-        for row in range(0, rows, ROWS):
-            if beside:
-                _turned(a, row, turned)
-            left, first, here = loose(turned.T) if beside else a, 0 if beside else row, min(ROWS, rows - row)
-            for p in range(start, min(start + together, count)):
-                panel, column = pointer(panels, p * depth * line), p * line
-                if column + line <= columns:
-                    tile(left, first, panel, pointer(y, row * step + column), step, here)
-                    continue
-                tile(left, first, panel, pointer(room, 0), line, here)
-                for r in range(here):
-                    for j in range(columns - column):
-                        y[row + r, column + j] = room[r, j]
+    turned = np.empty((a.shape[1] if beside else 0, (ROWS + line - 1) // line * line), y.dtype)
+    for row in range(0, rows, ROWS):
+        if beside:
+            _turned(a, row, turned)
+        left, top, here = loose(turned.T) if beside else a, 0 if beside else row, min(ROWS, rows - row)
+        for p in range(start, stop):
+            panel, column = pointer(panels, (p * depth + first) * line), p * line
+            if column + line <= columns:
+                tile(left, top, panel, pointer(y, row * step + column), step, here, first)
+                continue
+            for r in range(here if first else 0):
+                for j in range(columns - column):
+                    room[r, j] = y[row + r, column + j]
+            tile(left, top, panel, pointer(room, 0), line, here, first)
+            for r in range(here):
+                for j in range(columns - column):
+                    y[row + r, column + j] = room[r, j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -36,14 +36,14 @@ from micro.functional.convolution import Windows
 ATTENTION = "cf68f1e392c6687e"
 CONVOLUTION = "c5de51990ac616b6"
 EMBEDDING = "fdf1bcb54dc626a8"
-INTRINSICS = "ef3ab48d59e16df4"
+INTRINSICS = "17fbae5c3d37e27c"
 LOSSES = "b8aaf548186a0917"
 NORMALIZATION = "c87a94af45a83879"
-PRODUCTS = "a5b00643ac7cfdc3"
+PRODUCTS = "0759804932c1badd"
 RANDOMNESS = "98510520541a539a"
 RECURRENT = "9bbcfab3eabdb887"
 REDUCTIONS = "702890d0de2ace32"
-TAPE = "f3dcf030260565eb"
+TAPE = "07a17a91dcaef4e8"
 UPDATES = "6c2b2636192db985"
 
 #: The places of `integers` before those of the program: whether an instruction has met numbers that it does not take.
