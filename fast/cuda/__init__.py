@@ -3,3 +3,12 @@
 Nothing here is imported with `fast`: whoever has no GPU need not wait for a compiler that they cannot use.
 `package` chooses the compiler, `devices` tells what this machine has, `registry` lists the kernels.
 """
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(
+        f"fast.cuda has no attribute {name!r}; fast.devices() tells what there is to compute on, and tensors stay on "
+        "the CPU so far"
+    )
