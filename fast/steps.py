@@ -133,6 +133,8 @@ class Step:
 
     def measure(self, *batch: Any) -> list[Measured]:
         """The recorded instructions for such a batch, each measured by itself; for `viz.roofline`."""
+        if not batch:
+            raise TypeError("measure, explain: no batch was given; its shape decides what is done: step.explain(x, y)")
         number = self._program(self._arrays(batch))
         recorder, size = self._recorders[number], self.dtype.itemsize
         return [

@@ -532,6 +532,11 @@ def test_what_another_optimizer_moves_is_seen():
     assert found[0] == found[1]
 
 
+def test_explain_needs_a_batch():
+    with pytest.raises(TypeError, match=r"no batch was given.*step.explain\(x, y\)"):
+        step_of(MODELS["dense"]("float32")).explain()
+
+
 def test_explain_lists_what_is_done():
     text = step_of(MODELS["dense"]("float32")).explain(*grid())
     lines = text.splitlines()
