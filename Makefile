@@ -51,10 +51,12 @@ demo: $(VENV)/.base  ## train one network on both engines, and draw what happens
 test: $(VENV)/.test  ## run all tests
 	$(RUN) -m pytest -q
 
-# Lessons and CUDA kernels are left out: they take half of the time, and use what the other tests have tried.
+# Lessons and CUDA kernels are left out: they take half of the time, and use what the other tests have tried. An older
+# Numba would throw away what the newer one keeps in the cache, and the other way round.
 test-lowest:  ## run most tests with the oldest dependencies that pyproject.toml allows, in .venv-lowest
 	@$(MAKE) --no-print-directory .venv-lowest/.lowest VENV=.venv-lowest
-	.venv-lowest/bin/python -m pytest -q --ignore=tests/test_lessons.py --ignore=tests/test_ladder.py --ignore=tests/cuda
+	NUMBA_CACHE_DIR=$(CURDIR)/.venv-lowest/cache .venv-lowest/bin/python -m pytest -q \
+	  --ignore=tests/test_lessons.py --ignore=tests/test_ladder.py --ignore=tests/cuda
 
 .venv-lowest/.lowest: pyproject.toml | $(RUN)
 	@echo "installing the oldest dependencies into $(VENV) ..."
