@@ -47,8 +47,8 @@ OURS = "compiled"  # the engine to which the others are compared
 @dataclass(frozen=True)
 class Engine:
     """package: what must be installed; module, name and options: the class that knows the workloads, and how to make
-    it; kinds: of workloads, all of them if empty; family: under which the fastest of several is shown; slow: at how
-    many of its steps we look, where a step takes most of a second.
+    it; kinds: of workloads, all of them if empty; without: the workloads of these kinds that it can't do; family: under
+    which the fastest of several is shown; slow: at how many of its steps we look, where a step takes most of a second.
     """
 
     package: str
@@ -56,6 +56,7 @@ class Engine:
     name: str
     options: dict[str, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     family: str = ""
     slow: int = 0
 
@@ -66,13 +67,13 @@ def make_engines() -> dict[str, Engine]:
     found["fast"] = Engine("fast", "our_steps", "Twograd")
     found["tape"] = Engine("fast", "our_steps", "Micro", {"tape": True}, ("moons",))
     found["micro"] = Engine("micro", "our_steps", "Micro", {"tape": False}, ("moons",), slow=8)
-    found["micrograd"] = Engine("micrograd", "micrograd_steps", "Micrograd", {}, ("moons",), slow=4)
+    found["micrograd"] = Engine("micrograd", "micrograd_steps", "Micrograd", {}, ("moons",), ("moons-plain",), slow=4)
     cores = os.cpu_count() or 1
     for family, fused in (("PyTorch", False), ("PyTorch fused", True)):
         for threads in sorted({1, cores}):
             title = f"{family}, {threads} thread{'s' if threads > 1 else ''}"
             options = {"threads": threads, "fused": fused}
-            found[title] = Engine("torch", "torch_steps", "PyTorch", options, trained if fused else (), family)
+            found[title] = Engine("torch", "torch_steps", "PyTorch", options, trained if fused else (), family=family)
     compiled = {"threads": cores, "fused": True, "compiled": True}
     found["torch.compile"] = Engine("torch", "torch_steps", "PyTorch", compiled, ("moons", "mlp", "lenet", "lstm"))
     found["JAX"] = Engine("jax", "jax_steps", "Jax")
@@ -240,7 +241,9 @@ def turns(name: str, folder: Path, measured: str = "steps") -> dict[str, list[st
     return {
         engine: ["--turn", name, engine, str(arrays), measured]
         for engine, about in ENGINES.items()
-        if util.find_spec(about.package) and (not about.kinds or workload.kind in about.kinds)
+        if util.find_spec(about.package)
+        and (not about.kinds or workload.kind in about.kinds)
+        and name not in about.without
     }
 
 

@@ -12,8 +12,7 @@ Run = Callable[[int], tuple[list[float], list[float]]]
 
 
 class Micrograd:
-    def moons(self, problem: Problem, penalty: bool = True) -> Run:
-        assert penalty, "the demo has one"
+    def moons(self, problem: Problem) -> Run:
         layers = [(problem[f"{layer}.weight"], problem[f"{layer}.bias"]) for layer in (0, 2, 4)]
         neurons = [
             [*row, bias]
