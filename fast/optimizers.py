@@ -61,6 +61,16 @@ def encode(update: str, lr: float, options: Mapping[str, Any]) -> Settings:
     return Settings(kind, np.array(numbers, np.float64), float(lr), start=float(start))
 
 
+def work(settings: Settings) -> tuple[int, int]:
+    """Of one update of one parameter: additions, multiplications and the like; and the numbers that it reads or writes,
+    which are the parameter, its gradient, and what is remembered of it.
+    """
+    centered, buffered = (bool(settings.settings[k]) for k in (4, 3)) if settings.kind == RMSPROP else (False, False)
+    flops = {SGD: 4, MOMENTUM: 7, ADAM: 15, RMSPROP: 11 + 5 * centered + 2 * buffered, ADAGRAD: 9}
+    kept = 1 + centered + buffered if settings.kind == RMSPROP else len(REMEMBERS[settings.kind])
+    return flops[settings.kind], 2 + kept
+
+
 def settings(optimizer: Any, parameters: Sequence[Value]) -> Settings:
     """The settings of an optimizer for exactly these parameters."""
     if not all(hasattr(optimizer, name) for name in ("update", "settings", "state", "parameters")):

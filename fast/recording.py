@@ -9,8 +9,10 @@ have the same one.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numba
@@ -20,7 +22,7 @@ from numba.np.numpy_support import from_dtype
 
 from fast import threads
 from fast.addresses import address, product
-from fast.elementwise import differences
+from fast.elementwise import FORWARD, differences
 from fast.kernels import steps as kernels
 from fast.tensors import Tensor, latest_first
 
@@ -36,17 +38,29 @@ Backward = Callable[["Place"], "Sequence[Place | None]"]
 
 @dataclass(eq=False)
 class Place:
-    """Where the numbers of a tensor lie. start: their first, once it is known."""
+    """Where the numbers of a tensor lie. start: their first in the memory, once it is known.
+
+    Those that are needed within one chain only lie in its slot 0, 1, ...: then start is -2, -3, ...
+    """
 
     size: int
     start: int = -1
+
+
+class Link(NamedTuple):
+    """An elementwise kernel: its name, its address, its arrays, and its share of the work from which threads pay."""
+
+    name: str
+    address: int
+    places: tuple[Place, ...]
+    work: float
 
 
 class Instruction(NamedTuple):
     """kernel: its name; address: where it lies; arguments: places and whole numbers; numbers: other settings.
 
     flops: how many additions and multiplications there are, an operation on an element counted as one; shape: of the
-    result. listed: the places of which an argument is a list.
+    result. listed: the places of which an argument is a list. links: the kernels of a chain.
     """
 
     kernel: str
@@ -56,11 +70,13 @@ class Instruction(NamedTuple):
     flops: int
     shape: tuple[int, ...]
     listed: tuple[Place, ...] = ()
+    links: tuple[Link, ...] = ()
 
     @property
     def places(self) -> list[Place]:
-        """Those of its arguments that are tensors."""
-        return [*[argument for argument in self.arguments if isinstance(argument, Place)], *self.listed]
+        """Those of its arguments that are tensors, each once."""
+        given = [argument for argument in self.arguments if isinstance(argument, Place)]
+        return list(dict.fromkeys([*given, *self.listed]))
 
 
 class Programs(NamedTuple):
@@ -239,15 +255,12 @@ class Recorder:
             name = f"{name}_parallel"
         self.emit(name, *arguments, **{"flops": work, **about})
 
-    def emit_elementwise(self, plan: tuple[threads.Kernels, int], shape: tuple[int, ...], *places: Place | int) -> None:
-        """Let a kernel loop over one-dimensional arrays of one length."""
-        (serial, parallel), threshold = plan
-        size = math.prod(shape)
-        kernel = parallel if size >= threshold and not threads.alone() else serial
-        where = address(kernel, *[from_dtype(self.dtype)[::1]] * len(places))
-        name = _OF[len(places)]
-        arguments = (size, where, *places)
-        self.instructions.append(Instruction(kernel.__name__, self._address(name), arguments, (), size, shape))
+    def emit_elementwise(self, plan: tuple[threads.Kernels, int], shape: tuple[int, ...], *places: Place) -> None:
+        """Let a kernel loop over one-dimensional arrays of one length; neighbours become a chain."""
+        (kernel, _), threshold = plan
+        size, where = math.prod(shape), address(kernel, *[from_dtype(self.dtype)[::1]] * len(places))
+        link = Link(kernel.__name__, where, places, size / threshold)
+        self.instructions.append(Instruction(link.name, 0, (), (), size, shape, places, (link,)))
 
     def stretched(self, tensor: Tensor, shape: tuple[int, ...]) -> Place | int:
         """The numbers of a tensor, broadcast to a shape."""
@@ -346,6 +359,7 @@ class Recorder:
                 backwards[node] = way_back
                 if any(parent in self._wanted for parent in node.parents):
                     self._wanted.add(node)
+        self.instructions = list(self._chained(self.instructions))
         self.forward = len(self.instructions)
         seed = self._gradients[goal] = self.new(1)
         for node in nodes:
@@ -362,8 +376,10 @@ class Recorder:
                     f"{parameter.shape}; leave it out of the optimizer"
                 )
             assert self._gradients[parameter] is place
+        self.instructions[self.forward :] = self._chained(self.instructions[self.forward :])
         self.results = self._values[loss], self._values[goal], seed
         self._fixed += self.results
+        self._keep_in_chains()
 
     def _form(self, node: Tensor) -> Callable[[Any, Tensor], tuple[Any, Backward | None]]:
         """What writes the instructions of an operation."""
@@ -381,12 +397,49 @@ class Recorder:
             )
         return node.op.lower
 
+    def _chained(self, instructions: Sequence[Instruction]) -> Iterator[Instruction]:
+        """The instructions, with neighbours that are elementwise and of one length as one: `kernels.steps.chain`."""
+        for length, group in groupby(instructions, lambda i: i.links and i.links[0].places[0].size):
+            found = list(group)
+            if not length:
+                yield from found
+                continue
+            links = tuple(link for instruction in found for link in instruction.links)
+            table = self.whole([0, *[-1] * len(links) * kernels.LINK])
+            for k, link in enumerate(links):
+                start = table + 1 + k * kernels.LINK
+                self.integers[start : start + 2] = link.address, len(link.places)
+                self.lists += [(start + 2 + i, place) for i, place in enumerate(link.places)]
+            name = links[0].name if len(links) == 1 else f"{links[0].name}..{links[-1].name}"
+            kind = "_parallel" if sum(link.work for link in links) >= 1 and not threads.alone() else ""
+            arguments, listed = (length, len(links), table), tuple(place for link in links for place in link.places)
+            about = sum(instruction.flops for instruction in found), found[-1].shape, listed, links
+            yield Instruction(name + kind, self._address("chain" + kind), arguments, (), *about)
+
+    def _keep_in_chains(self) -> None:
+        """Give numbers that only one chain has to do with a slot there, which needs no memory; see `Place`."""
+        uses = Counter(place for instruction in self.instructions for place in instruction.places)
+        kept = {*self._fixed, *[place for _, place in self.constants]}
+        for instruction in self.instructions:
+            own = {p for p in instruction.places if uses[p] == 1 and p.start == -1 and p not in kept}
+            last = {place: k for k, link in enumerate(instruction.links) for place in link.places if place in own}
+            free: list[int] = []
+            slots = 0
+            for k, link in enumerate(instruction.links):
+                for place in link.places:
+                    if place in own and place.start == -1:
+                        slots += not free
+                        place.start = free.pop() if free else -1 - slots
+                free += [place.start for place in dict.fromkeys(link.places) if last.get(place) == k]
+            if slots:
+                self.integers[instruction.arguments[2]] = slots
+
     def _collect(self, tensor: Tensor, part: Place) -> None:
         """Add a share to the gradient of a tensor."""
         own = self._own.get(tensor)
         before = self._gradients.get(tensor, own if self.adds else None)
         if before is not None:
-            self.emit("add", part.size, part, before, flops=part.size, shape=tensor.shape)
+            self.emit_elementwise(FORWARD["add"], tensor.shape, before, part, before)
             self._gradients[tensor] = before
         elif own is not None and part is not own:
             self.emit("copy", part.size, part, own, flops=part.size, shape=tensor.shape)
@@ -406,7 +459,7 @@ class Recorder:
         life: dict[Place, list[int]] = {}
         for moment, instruction in enumerate(self.instructions):
             for place in instruction.places:
-                if place.start < 0:
+                if place.start == -1:
                     life.setdefault(place, [moment, moment])[1] = moment
         taken: list[tuple[int, int, int]] = []  # (start, end, last moment) of the places at work, in their order
         size = end
@@ -467,10 +520,6 @@ class Recorder:
     def _address(self, name: str) -> int:
         number = from_dtype(self.dtype)[::1]
         return address(getattr(kernels, name), number, types.int64[::1], types.int64[::1], types.float64[::1])
-
-
-#: The kernels that call others, by the number of arrays that these take.
-_OF = {2: "of_two", 3: "of_three", 4: "of_four", 5: "of_five", 6: "of_six"}
 
 
 def rounded(size: int) -> int:

@@ -29,7 +29,7 @@ Loss = Callable[..., Tensor]
 class Measured(NamedTuple):
     """An instruction of a step, measured.
 
-    way: "forward" or "backward"; kernel: what computes it; shape: of its result.
+    way: "forward", "backward" or "update"; kernel: what computes it; shape: of its result.
     flops: additions and multiplications, an operation on an element counted as one; bytes: of the tensors that it reads
         and writes.
     seconds: how long it takes by itself, over and over: what it needs is then in a cache, if that can hold it.
@@ -132,25 +132,33 @@ class Step:
         return self._one(batch, False, batch_size)
 
     def measure(self, *batch: Any) -> list[Measured]:
-        """The recorded instructions for such a batch, each measured by itself; for `viz.roofline`."""
+        """The recorded instructions for such a batch and the update, each measured by itself; for `viz.roofline`."""
         if not batch:
             raise TypeError("measure, explain: no batch was given; its shape decides what is done: step.explain(x, y)")
         number = self._program(self._arrays(batch))
-        recorder, size = self._recorders[number], self.dtype.itemsize
+        recorder, size, settings = self._recorders[number], self.dtype.itemsize, self._settings()
+        count, (flops, numbers) = int(self.ends[-1]), optimizers.work(settings)
+        update = (
+            self.optimizer.update,
+            (count,),
+            count * flops,
+            count * numbers * size,
+            self._seconds_of_update(settings),
+        )
         return [
             Measured(
                 "forward" if k < recorder.forward else "backward",
                 *(instruction.kernel, instruction.shape, instruction.flops),
-                *(size * sum(place.size for place in instruction.places), self._seconds(number, k)),
+                *(size * sum(p.size for p in instruction.places if p.start >= 0), self._seconds(number, k)),
             )
             for k, instruction in enumerate(recorder.instructions)
-        ]
+        ] + [Measured("update", *update)]
 
     def explain(self, *batch: Any) -> str:
         """`measure` as a table: what a step on such a batch does, in which order, and how long each part takes."""
         steps = self.measure(*batch)
         lines = [
-            f"{len(steps)} instructions for batches of {len(batch[0])}, {self.dtype}, "
+            f"{len(steps) - 1} instructions and the update for batches of {len(batch[0])}, {self.dtype}, "
             f"{self._memory.nbytes / 2**20:.2f} MB of memory, {self.ends[-1]:,} parameters",
             f"{'':<9}{'kernel':<26}{'result':<20}{'FLOPs':>12}{'bytes':>12}{'time':>13}",
         ]
@@ -307,8 +315,10 @@ class Step:
         if not grad_mode.recording:
             raise ValueError("compile_step: within no_grad nothing is recorded; train outside of it")
         recorder = self._write(batch, adds)
-        for axes in (0, None):  # the same numbers in other places: of other samples, and within each of them
-            other = self._write([np.flip(array, axes) for array in batch], adds)
+        turned = [np.flip(array) for array in batch]  # the same numbers in other places
+        alike = [np.repeat(array[-1:], len(array), axis=0) for array in batch]  # the last sample for all: other counts
+        for others in (turned, alike):
+            other = self._write(others, adds)
             for difference in differences_between(recorder, other):
                 raise ValueError(
                     f"compile_step: for another batch of the same shape {difference}; what a step does must not depend "
@@ -374,6 +384,23 @@ class Step:
                 started = time.perf_counter()
                 kernels.replay(code, numbers, self._memory, self._integers[base:])
                 found.append((time.perf_counter() - started) / len(code))
+        return median(found[1:])
+
+    def _seconds_of_update(self, settings: optimizers.Settings) -> float:
+        """How long clipping and updating take, on copies: the median of some steps in which nothing else is done."""
+        memory, state, steps, found = self._memory.copy(), self._state.copy(), np.arange(10), []
+        nothing, parts = np.zeros((len(steps), 0), np.int64), np.zeros((1, 11), np.int64)
+        parts[0, 5:8] = len(memory) - 1  # where the loss would lie
+        memory[-1] = 0
+        for _ in range(6):
+            started = time.perf_counter()
+            kernels.train(
+                *(*self._programs._replace(parts=parts), 0 * steps, steps, np.ones(len(steps)), self.limits, self.ends),
+                *(settings.kind, settings.settings, settings.done, np.zeros(len(steps))),
+                *(self._parallel_update(settings), True, nothing.astype(self.dtype), nothing, steps[:, None]),
+                *(memory, self._integers.copy(), state, np.zeros(len(steps))),
+            )
+            found.append((time.perf_counter() - started) / len(steps))
         return median(found[1:])
 
     def _arrays(self, data: Sequence[Any]) -> list[np.ndarray]:

@@ -552,13 +552,18 @@ def test_explain_lists_what_is_done():
         "linear_grad",
         "relu_grad_x",
         "linear_grad",
+        "sgd_step",
     ]
-    assert [line.split()[0] for line in lines[2:-1]] == ["forward"] * 4 + ["backward"] * 4
-    measured = step_of(MODELS["dense"]("float32")).measure(*grid())
+    assert [line.split()[0] for line in lines[2:-1]] == ["forward"] * 4 + ["backward"] * 4 + ["update"]
+    step = step_of(MODELS["dense"]("float32"))
+    before = [parameter.tolist() for parameter in step.parameters]
+    measured = step.measure(*grid())
+    assert [parameter.tolist() for parameter in step.parameters] == before
     first = measured[0]
     assert (first.kernel, first.shape, first.flops) == ("linear", (20, 8), 2 * 20 * 6 * 8)
     assert first.bytes == 4 * (20 * 6 + 8 * 6 + 8 + 20 * 8)
-    last = measured[-1]
+    last, update = measured[-2:]
+    assert (update.shape, update.flops, update.bytes) == ((83,), 4 * 83, 4 * 2 * 83)
     assert last.flops == 2 * 20 * 6 * 8  # of the weight alone, for nobody wants the gradient of the data
     assert all(step.seconds > 0 for step in measured)
 
@@ -595,6 +600,13 @@ class Table(nn.Module):
         return self.last(self.table(x).mean(1))
 
 
+class Bent(nn.Module):
+    """A chain of elementwise operations."""
+
+    def forward(self, x):
+        return (x * x + x).tanh() * x - x
+
+
 #: Layers with so much to do that all cores take part, and the kernels that share it out.
 LARGE = {
     "batch norm": (lambda d: wide(nn.BatchNorm1d(1024, engine=fast, dtype=d), dtype=d), "batch_norm"),
@@ -605,6 +617,7 @@ LARGE = {
         "avg_pool",
     ),
     "embedding": (Table, "look_up_grad"),
+    "elementwise operations": (lambda d: wide(Bent(), dtype=d), "mul..sub"),
 }
 
 
@@ -637,8 +650,11 @@ def test_what_depends_on_numbers_is_refused():
     def by_target(x, y):
         return nn.mse_loss(model(x), fast.one_hot(y, 3).to("float32"))
 
+    def by_count(x, y):
+        return nn.cross_entropy(model(x), y) * (y == 1).sum().item()
+
     x[0, 0], x[-1, 0] = 1, -1
-    for loss in (by_branch, by_target):
+    for loss in (by_branch, by_target, by_count):
         with pytest.raises(ValueError, match="for another batch"):
             fast.compile_step(loss, nn.SGD(model.parameters(), lr=0.1))(x, y)
 

@@ -39,7 +39,7 @@ EMBEDDING = "fdf1bcb54dc626a8"
 INTRINSICS = "17fbae5c3d37e27c"
 LOSSES = "b8aaf548186a0917"
 NORMALIZATION = "c87a94af45a83879"
-PRODUCTS = "0759804932c1badd"
+PRODUCTS = "d354f780668d68c4"
 RANDOMNESS = "98510520541a539a"
 RECURRENT = "9bbcfab3eabdb887"
 REDUCTIONS = "702890d0de2ace32"
@@ -64,38 +64,64 @@ def matrix(memory, place, rows, columns):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# Any kernel that takes one-dimensional arrays of one length: row = size, its address, the arrays.
+# Chains of kernels that take one-dimensional arrays of one length: row = size, how many kernels, the place of a table
+# of whole numbers. It begins with the number of slots, for numbers that are needed within the chain only; for each
+# kernel follow its address, the number of its arrays, and their places, or -2 for slot 0, -3 for slot 1, ...
+
+#: The numbers of a kernel in that table.
+LINK = 8
+#: Elements that go through the whole chain before the next ones do, so that they are still in the cache.
+STRETCH = 2048
+#: So many stretches share a thread's slots, for to make them costs something.
+SEVERAL = 4
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def of_two(memory, integers, row, numbers):
-    n = row[1]
-    call(row[2], (vector(memory, row[3], n), vector(memory, row[4], n)))
+def _follow(memory, slots, links, first, size):
+    """Let some elements go through a chain."""
+    for link in links:
+        a, b = _part(memory, slots, link[2], first, size), _part(memory, slots, link[3], first, size)
+        if link[1] == 2:
+            call(link[0], (a, b))
+            continue
+        c = _part(memory, slots, link[4], first, size)
+        if link[1] == 3:
+            call(link[0], (a, b, c))
+            continue
+        d = _part(memory, slots, link[5], first, size)
+        if link[1] == 4:
+            call(link[0], (a, b, c, d))
+            continue
+        e = _part(memory, slots, link[6], first, size)
+        if link[1] == 5:
+            call(link[0], (a, b, c, d, e))
+            continue
+        call(link[0], (a, b, c, d, e, _part(memory, slots, link[7], first, size)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def of_three(memory, integers, row, numbers):
-    n = row[1]
-    call(row[2], (vector(memory, row[3], n), vector(memory, row[4], n), vector(memory, row[5], n)))
+def _part(memory, slots, place, first, size):
+    if place < 0:
+        return carray(pointer(slots, (-2 - place) * STRETCH), (size,))
+    return carray(pointer(memory, place + first), (size,))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def of_four(memory, integers, row, numbers):
-    n, first = row[1], (vector(memory, row[3], row[1]), vector(memory, row[4], row[1]))
-    call(row[2], (first[0], first[1], vector(memory, row[5], n), vector(memory, row[6], n)))
+def chain(memory, integers, row, numbers):
+    table = integers[row[3] :]
+    slots, links = np.empty(table[0] * STRETCH, memory.dtype), table[1 : 1 + row[2] * LINK].reshape((row[2], LINK))
+    for first in range(0, row[1], STRETCH):
+        _follow(memory, slots, links, first, min(STRETCH, row[1] - first))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def of_five(memory, integers, row, numbers):
-    n, first = row[1], (vector(memory, row[3], row[1]), vector(memory, row[4], row[1]), vector(memory, row[5], row[1]))
-    call(row[2], (first[0], first[1], first[2], vector(memory, row[6], n), vector(memory, row[7], n)))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def of_six(memory, integers, row, numbers):
-    n, first = row[1], (vector(memory, row[3], row[1]), vector(memory, row[4], row[1]), vector(memory, row[5], row[1]))
-    last = vector(memory, row[6], n), vector(memory, row[7], n), vector(memory, row[8], n)
-    call(row[2], (first[0], first[1], first[2], last[0], last[1], last[2]))
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def chain_parallel(memory, integers, row, numbers):
+    table = integers[row[3] :]
+    links, stretches = table[1 : 1 + row[2] * LINK].reshape((row[2], LINK)), (row[1] + STRETCH - 1) // STRETCH
+    for block in prange((stretches + SEVERAL - 1) // SEVERAL):
+        slots = np.empty(table[0] * STRETCH, memory.dtype)
+        for k in range(block * SEVERAL, min((block + 1) * SEVERAL, stretches)):
+            _follow(memory, slots, links, k * STRETCH, min(STRETCH, row[1] - k * STRETCH))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -161,14 +187,6 @@ def copy(memory, integers, row, numbers):
     x, y = vector(memory, row[2], row[1]), vector(memory, row[3], row[1])
     for i in range(x.size):
         y[i] = x[i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def add(memory, integers, row, numbers):
-    """y += x; row = size, x, y."""
-    x, y = vector(memory, row[2], row[1]), vector(memory, row[3], row[1])
-    for i in range(x.size):
-        y[i] += x[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
