@@ -41,7 +41,7 @@ $(VENV)/.dev: pyproject.toml | $(RUN)
 
 # PyPI's PyTorch for Linux brings CUDA along; with PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu it does not.
 $(VENV)/.peers: pyproject.toml | $(RUN)
-	@echo "installing twograd and its peers, PyTorch and JAX, into $(VENV) ..."
+	@echo "installing twograd and its peers, PyTorch, JAX and tinygrad, into $(VENV) ..."
 	@$(call install,[peers])
 	@touch $@ $(VENV)/.base
 
@@ -105,7 +105,7 @@ gallery: $(VENV)/.base  ## draw the pictures of the README's gallery that are in
 map: $(VENV)/.base  ## draw a map of 256 x 256 trainings (out/map.png), 5 minutes on two free cores; interrupted, it goes on
 	@$(RUN) tutorials/map.py
 
-bench: $(VENV)/.test $(VENV)/.peers  ## compare both engines, compiled and not, with micrograd, NumPy, PyTorch and JAX
+bench: $(VENV)/.test $(VENV)/.peers  ## compare both engines, compiled and not, with micrograd, NumPy, PyTorch, JAX and tinygrad
 	$(RUN) benchmarks/compare.py
 
 bench-micrograd: $(VENV)/.test  ## compare a training step with micrograd's, without other peers

@@ -1,4 +1,4 @@
-"""This project's engines beside their peers: micrograd, NumPy by hand, PyTorch eager and compiled, JAX.
+"""This project's engines beside their peers: micrograd, NumPy by hand, PyTorch eager and compiled, JAX, tinygrad.
 
     python benchmarks/compare.py [--only mlp64 lstm] [--rounds 3] [--output out/compare.json]
 
@@ -24,6 +24,7 @@ import datetime
 import json
 import os
 import platform
+import shutil
 import statistics
 import sys
 import tempfile
@@ -40,15 +41,18 @@ from workloads import AT_ONCE, SCALING, WORKLOADS
 
 LOSSES = 5  # at the beginning, that are compared
 MEMORY_STEPS = 1000
-PACKAGES = ["numpy", "numba", "scipy", "micrograd", "torch", "jax", "jaxlib"]
+PACKAGES = ["numpy", "numba", "scipy", "micrograd", "torch", "jax", "jaxlib", "tinygrad"]
 OURS = "compiled"  # the engine to which the others are compared
 
 
 @dataclass(frozen=True)
 class Engine:
-    """package: what must be installed; module, name and options: the class that knows the workloads, and how to make
-    it; kinds: of workloads, all of them if empty; without: the workloads of these kinds that it can't do; family: under
-    which the fastest of several is shown; slow: at how many of its steps we look, where a step takes most of a second.
+    """An engine that takes part, where what it needs is installed.
+
+    package, program: what that is; module, name and options: the class that knows the workloads, and how to make it.
+    kinds: of workloads, all of them if empty; without: the workloads of these kinds that it can't do.
+    family: under which the fastest of several is shown; slow: at how many of its steps we look, where a step takes most
+    of a second.
     """
 
     package: str
@@ -59,6 +63,16 @@ class Engine:
     without: tuple[str, ...] = ()
     family: str = ""
     slow: int = 0
+    program: str = ""
+
+    @property
+    def missing(self) -> str:
+        """What it needs and this machine lacks; nothing, as a rule."""
+        if not util.find_spec(self.package):
+            return f"{self.package} is not installed and left out; make bench installs it"
+        if self.program and not shutil.which(self.program):
+            return f"{self.package} is left out, for it needs the program {self.program}; install that"
+        return ""
 
 
 def make_engines() -> dict[str, Engine]:
@@ -78,6 +92,8 @@ def make_engines() -> dict[str, Engine]:
     found["torch.compile"] = Engine("torch", "torch_steps", "PyTorch", compiled, ("moons", "mlp", "lenet", "lstm"))
     found["JAX"] = Engine("jax", "jax_steps", "Jax")
     found["JAX scan"] = Engine("jax", "jax_steps", "Jax", {"scan": True}, trained)
+    kinds = ("moons", "mlp", "lenet")
+    found["tinygrad"] = Engine("tinygrad", "tinygrad_steps", "TinyGrad", kinds=kinds, program="clang")
     found["NumPy"] = Engine("numpy", "numpy_steps", "NumPy", kinds=("moons", "mlp", "digits"))
     return found
 
@@ -241,9 +257,7 @@ def turns(name: str, folder: Path, measured: str = "steps") -> dict[str, list[st
     return {
         engine: ["--turn", name, engine, str(arrays), measured]
         for engine, about in ENGINES.items()
-        if util.find_spec(about.package)
-        and (not about.kinds or workload.kind in about.kinds)
-        and name not in about.without
+        if not about.missing and (not about.kinds or workload.kind in about.kinds) and name not in about.without
     }
 
 
@@ -299,9 +313,8 @@ def main() -> None:
         machine = describe_machine()
         versions = ", ".join(f"{package} {version}" for package, version in machine["packages"].items())
         print(f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, {versions}")
-        for package in sorted({engine.package for engine in ENGINES.values()}):
-            if not util.find_spec(package):
-                print(f"{package} is not installed and left out; make bench installs it")
+        for missing in sorted({engine.missing for engine in ENGINES.values()} - {""}):
+            print(missing)
         measured = measure(arguments.only, arguments.rounds, Path(folder))
     if hasattr(os, "getloadavg"):  # not on Windows
         machine["load"] = os.getloadavg()[0]

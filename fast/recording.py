@@ -60,7 +60,8 @@ class Instruction(NamedTuple):
     """kernel: its name; address: where it lies; arguments: places and whole numbers; numbers: other settings.
 
     flops: how many additions and multiplications there are, an operation on an element counted as one; shape: of the
-    result. listed: the places of which an argument is a list. links: the kernels of a chain.
+    result. listed: the places of which an argument is a list. links: the kernels of a chain; table: where its numbers
+    stand among those that are whole.
     """
 
     kernel: str
@@ -71,6 +72,7 @@ class Instruction(NamedTuple):
     shape: tuple[int, ...]
     listed: tuple[Place, ...] = ()
     links: tuple[Link, ...] = ()
+    table: int = 0
 
     @property
     def places(self) -> list[Place]:
@@ -413,7 +415,7 @@ class Recorder:
             name = links[0].name if len(links) == 1 else f"{links[0].name}..{links[-1].name}"
             kind = "_parallel" if sum(link.work for link in links) >= 1 and not threads.alone() else ""
             arguments, listed = (length, len(links), table), tuple(place for link in links for place in link.places)
-            about = sum(instruction.flops for instruction in found), found[-1].shape, listed, links
+            about = sum(instruction.flops for instruction in found), found[-1].shape, listed, links, table
             yield Instruction(name + kind, self._address("chain" + kind), arguments, (), *about)
 
     def _keep_in_chains(self) -> None:
@@ -432,7 +434,7 @@ class Recorder:
                         place.start = free.pop() if free else -1 - slots
                 free += [place.start for place in dict.fromkeys(link.places) if last.get(place) == k]
             if slots:
-                self.integers[instruction.arguments[2]] = slots
+                self.integers[instruction.table] = slots
 
     def _collect(self, tensor: Tensor, part: Place) -> None:
         """Add a share to the gradient of a tensor."""
