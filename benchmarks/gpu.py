@@ -56,7 +56,7 @@ PLANS = {
     "bandwidth": Plan("bytes that kernels move, beside a copy", "gpu_bandwidth", 50),
     "launches": Plan("microseconds of Python that a launch takes", "gpu_launches", 25),
     "training": Plan("a training step beside PyTorch's, in float32", "gpu_training", 120),
-    "moons": Plan("trainings of micrograd's demo, half a warp for each", "gpu_moons", 40),
+    "moons": Plan("trainings of micrograd's demo, half a warp for each", "gpu_moons", 60),
     "maps": Plan("trainability maps of 500 steps, a thread for each training", "gpu_maps", 100),
     "tape": Plan("the demo's graph of one sample as a tape, a thread for each sample", "gpu_tape", 25),
 }

@@ -25,7 +25,7 @@ COMPARED, FIRST = 3, 10
 
 def measure(tiny: bool) -> Iterator[dict[str, Any]]:
     """A row for each type of numbers: trainings a second, and steps of a sample."""
-    runs, steps, samples = (4, 2, 5) if tiny else (RUNS, STEPS, SAMPLES)
+    runs, steps, samples = (2, 2, 3) if tiny else (RUNS, STEPS, SAMPLES)
     problem = moons()
     x, y = problem["x"][:samples], problem["y"][:samples, 0]
     starts = np.stack([np.concatenate([*map(np.ravel, _start(seed).values())]) for seed in range(min(runs, SEEDS))])
@@ -55,7 +55,7 @@ def _train(
     launch = prepared("perceptrons.train", dtype, *given, batches, steps, lanes.RELU, weights, losses)
     launch()
     found = losses.copy_to_host()
-    return found, seconds(launch, 1 if package.SIMULATED else 3)  # which go on from where the first has ended
+    return found, seconds(launch, repeats=1, warm_up=False)  # which goes on from where the first has ended
 
 
 def _start(seed: int) -> Problem:

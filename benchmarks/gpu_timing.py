@@ -24,8 +24,8 @@ def prepared(name: str, dtype: str, *arguments: Any) -> Callable[[], None]:
     return lambda: configured(*arguments)
 
 
-def seconds(launch: Callable[[], Any], repeats: int = 10) -> float:
-    """The median time between two events around what is launched, after one launch that does not count.
+def seconds(launch: Callable[[], Any], repeats: int = 10, warm_up: bool = True) -> float:
+    """The median time between two events around what is launched; after one that does not count, unless told not to.
 
     Before each a large copy keeps the GPU busy: meanwhile the launch arrives, so its Python is not measured; and what
     is read has to come from memory. In the simulator, the seconds that one launch takes.
@@ -34,7 +34,8 @@ def seconds(launch: Callable[[], Any], repeats: int = 10) -> float:
         started = time.perf_counter()
         launch()
         return time.perf_counter() - started
-    launch()
+    if warm_up:
+        launch()
     found = []
     for _ in range(repeats):
         begin, end = cuda.event(timing=True), cuda.event(timing=True)
