@@ -127,10 +127,9 @@ def by_image(images: int, size: int) -> Launch:
     return Launch((max(1, -(-size // THREADS)), max(1, min(images, MOST_BLOCKS))), (THREADS,))
 
 
-def _by_plane(y: Any) -> Launch:
-    """A thread for each number of y (P, H, W)."""
-    planes, height, width = y.shape
-    return by_image(planes, height * width)
+def _by_pixel(y: Any) -> Launch:
+    """For images (P, H, W)."""
+    return by_image(y.shape[0], y.shape[1] * y.shape[2])
 
 
 def _by_sample(x: Any) -> Launch:
@@ -248,10 +247,10 @@ _ROWS = [
     Kernel(convolution.unfold, lambda x, rows, columns, y: by_image(len(y) * y.shape[1], y.shape[2])),
     Kernel(convolution.fold, lambda y, rows, columns, x: by_image(len(x) * x.shape[1], x.shape[2] * x.shape[3])),
     Kernel(convolution.add_to_channels, lambda y, bias: by_image(len(y) * y.shape[1], y.shape[2])),
-    Kernel(convolution.max_pool, lambda x, rows, columns, y, places: _by_plane(y)),
-    Kernel(convolution.max_pool_grad, lambda *arguments: _by_plane(arguments[-1])),
-    Kernel(convolution.avg_pool, lambda x, rows, columns, y: _by_plane(y), 96),
-    Kernel(convolution.avg_pool_grad, lambda *arguments: _by_plane(arguments[-1])),
+    Kernel(convolution.max_pool, lambda x, rows, columns, y, places: _by_pixel(y)),
+    Kernel(convolution.max_pool_grad, lambda *arguments: _by_pixel(arguments[-1])),
+    Kernel(convolution.avg_pool, lambda x, rows, columns, y: _by_pixel(y), 96),
+    Kernel(convolution.avg_pool_grad, lambda *arguments: _by_pixel(arguments[-1])),
     Kernel(recurrent.lstm_cell, lambda sums, cell, *others: by_element(cell.size)),
     Kernel(recurrent.lstm_cell_grad, lambda gates, cell, *others: by_element(cell.size)),
     Kernel(recurrent.gru_cell, lambda sums, hidden, *others: by_element(hidden.size)),
@@ -284,5 +283,15 @@ def compiled(name: str, dtype: str) -> Any:
     It is launched as `compiled(...)[launch.grid, launch.block, stream, launch.shared](*arguments)`.
     """
     kernel = KERNELS[name]
-    compile_it = package.cuda.jit(kernel.signature(dtype), launch_bounds=kernel.bounds)
+    compile_it = package.cuda.jit(kernel.signature(dtype), **_limits(kernel))
     return compile_it(kernel.function)
+
+
+def _limits(kernel: Kernel) -> dict[str, Any]:
+    """What the compiler is told, so that a thread takes no more registers than there are for it.
+
+    Numba's own target knows nothing of launches; it is told the number, of the 65,536 that a multiprocessor has.
+    """
+    if package.NAME == "numba":
+        return {"max_registers": min(255, 65536 // (kernel.threads * kernel.blocks))}
+    return {"launch_bounds": kernel.bounds}

@@ -11,8 +11,8 @@ from fast.cuda import devices
 from fast.cuda.package import SIMULATED
 from fast.cuda.registry import KERNELS
 
-_LACKING = "" if SIMULATED else "; and ".join(devices.missing())
-pytestmark = pytest.mark.skipif(bool(_LACKING), reason=f"this machine lacks {_LACKING}")
+if not SIMULATED and devices.missing():
+    pytest.skip(f"this machine lacks {'; and '.join(devices.missing())}", allow_module_level=True)
 everything = pytest.mark.parametrize(
     ("name", "dtype"), [(name, dtype) for name, kernel in KERNELS.items() for dtype in kernel.dtypes]
 )

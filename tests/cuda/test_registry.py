@@ -63,7 +63,10 @@ def test_trainings_share_their_samples():
     assert KERNELS["lanes.train"].launch(x, y, rates) == ((2,), (128,), 17 * 17 * 8)
 
 
-def test_a_kernel_is_compiled_once_for_its_type_and_its_threads(monkeypatch):
+@pytest.mark.parametrize(
+    ("package", "limits"), [("numba-cuda", {"launch_bounds": (THREADS, 1)}), ("numba", {"max_registers": 255})]
+)
+def test_a_kernel_is_compiled_once_for_its_type_and_its_threads(monkeypatch, package, limits):
     asked = []
 
     def jit(signature, **options):
@@ -71,9 +74,10 @@ def test_a_kernel_is_compiled_once_for_its_type_and_its_threads(monkeypatch):
         return lambda function: function.__name__
 
     monkeypatch.setattr(registry.package, "cuda", SimpleNamespace(jit=jit))
+    monkeypatch.setattr(registry.package, "NAME", package)
     registry.compiled.cache_clear()
     assert registry.compiled("updates.squares", "float32") == "squares"
     assert registry.compiled("updates.squares", "float32") == "squares"
     registry.compiled.cache_clear()
     vector = registry.package.types.float32[::1]
-    assert asked == [((vector, vector), {"launch_bounds": (THREADS, 1)})]
+    assert asked == [((vector, vector), limits)]
