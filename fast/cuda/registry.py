@@ -167,7 +167,7 @@ def _products() -> list[Kernel]:
     for kernel, tile, by_four in products.PRODUCTS.values():
         large = tile is products.LARGE
         dtypes = ("float32",) if by_four or large else ("float32", "float64")
-        registers, spills = (128, 16 if by_four else 32) if large else (96, 0)
+        registers, spills = (128, 8) if large else (96, 0)
         rows.append(Kernel(kernel, _by_tile_of_stack(tile.side), registers, blocks=2, dtypes=dtypes, spills=spills))
     return rows
 
