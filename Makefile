@@ -13,7 +13,7 @@ install = $(RUN) -m pip install --quiet --disable-pip-version-check $(2) --edita
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-oracles test-cuda lint format generate figures gallery map bench bench-micrograd bench-tape clean
+.PHONY: help demo test test-lowest test-oracles test-cuda lint format generate figures gallery map bench bench-micrograd bench-tape gpu clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -115,6 +115,17 @@ bench-tape: $(VENV)/.test $(VENV)/.peers  ## compare tapes and sweeps with both 
 	$(RUN) benchmarks/tape_steps.py
 	$(RUN) benchmarks/sweep_runs.py
 
+# What is installed takes gigabytes, so first it is asked whether there is a driver.
+gpu: $(VENV)/.base  ## try all kernels on this machine's GPU, and time them beside PyTorch (benchmarks/results), in .venv-gpu
+	@$(RUN) benchmarks/gpu.py --driver
+	@$(MAKE) --no-print-directory .venv-gpu/.gpu VENV=.venv-gpu
+	.venv-gpu/bin/python benchmarks/gpu.py
+
+.venv-gpu/.gpu: pyproject.toml | $(RUN)
+	@echo "installing NVIDIA's compiler, PyTorch and the test extras into $(VENV) ..."
+	@$(call install,[gpu])
+	@touch $@
+
 clean:  ## delete environments, caches and results
-	rm -rf .venv .venv-lowest .venv-oracles .venv-cuda out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-oracles .venv-cuda .venv-gpu out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,10 +19,13 @@ Run = Callable[[int], tuple[list[float], list[float]]]
 
 
 class Twograd:
-    """A method for each kind of workload; it returns what runs so many steps, and says their losses and seconds."""
+    """A method for each kind of workload; it returns what runs so many steps, and says their losses and seconds.
 
-    def __init__(self, compiled: bool = False) -> None:
-        self.compiled = compiled
+    compiled: whether steps are. device: where networks are trained, "cpu" or "cuda".
+    """
+
+    def __init__(self, compiled: bool = False, device: str = "cpu") -> None:
+        self.compiled, self.device = compiled, device
 
     def moons(self, problem: Problem, penalty: bool = True) -> Run:
         model = nn.MLP(MOONS, engine=fast)
@@ -61,24 +64,26 @@ class Twograd:
         return self._train(model, problem, nn.Adam)
 
     def gpt(self, problem: Problem) -> Run:
-        batches, model = documents(problem), microgpt.GPT(fast)
+        batches, model = [(given[None], wanted) for given, wanted in documents(problem)], microgpt.GPT(fast)
         model.load_state_dict(problem)
-        following = cycle([(given[None], wanted) for given, wanted in batches])
+        model = self._moved(model)
         optimizer = nn.Adam(model.parameters(), **microgpt.ADAM)
 
         def loss(given: fast.Tensor, wanted: fast.Tensor) -> fast.Tensor:
             return nn.cross_entropy(model(given).reshape(-1, len(microgpt.ALPHABET)), wanted.reshape(-1))
 
         if self.compiled:
-            step = fast.compile_step(loss, optimizer)
+            step, following = fast.compile_step(loss, optimizer), cycle(batches)
 
             def steps(count: int) -> Sequence[float]:
                 return step.run_batches([(x, y[None]) for x, y in islice(following, count)])
 
             return lambda count: timed_together(steps, count, AT_ONCE)
 
+        tensors = cycle([tuple(map(self._tensor, pair)) for pair in batches])
+
         def one() -> float:
-            return _step(lambda: loss(*map(fast.tensor, next(following))), optimizer)
+            return _step(lambda: loss(*next(tensors)), optimizer)
 
         return lambda count: timed(one, count)
 
@@ -107,12 +112,20 @@ class Twograd:
     def _train(self, model: nn.Module, problem: Problem, kind: type, loss: Callable = nn.cross_entropy) -> Run:
         arrays = problem.pop("x"), problem.pop("y")
         model.load_state_dict(problem)
+        model = self._moved(model)
         optimizer = kind(model.parameters(), lr=LEARNING_RATE[kind.__name__])
         if self.compiled:
             step, rows = fast.compile_step(lambda x, y: loss(model(x), y), optimizer), np.arange(len(arrays[0]))
             return lambda count: timed_together(lambda n: step.run(arrays, np.tile(rows, (n, 1))), count, AT_ONCE)
-        x, y = map(fast.tensor, arrays)
+        x, y = map(self._tensor, arrays)
         return lambda count: timed(lambda: _step(lambda: loss(model(x), y), optimizer), count)
+
+    def _tensor(self, array: np.ndarray) -> fast.Tensor:
+        return self._moved(fast.tensor(array))
+
+    def _moved(self, thing: Any) -> Any:
+        """A network or a tensor, on the device."""
+        return thing if self.device == "cpu" else thing.to(self.device)
 
 
 class Micro:

@@ -40,13 +40,8 @@ def require_gpu() -> None:
 
 def missing() -> list[str]:
     """What this machine lacks to compute on a GPU, each with how to get it; nothing where all is there."""
-    found = []
-    library = _driver_library()
-    if not _loads(library):
-        found.append(
-            f"an NVIDIA driver ({library} cannot be loaded): install the one for your GPU, from your system's packages "
-            "or from nvidia.com/drivers; afterwards `nvidia-smi` lists the GPU"
-        )
+    said = driver_problem()
+    found = [said] if said else []
     said = _compiler_problem()
     if said:
         found.append(f"a compiler for GPUs ({said}): pip install 'twograd[cuda]'")
@@ -57,6 +52,17 @@ def missing() -> list[str]:
             hint = "" if visible is None else f", and CUDA_VISIBLE_DEVICES={visible!r} hides all others"
             found.append(f"a GPU that the driver can use ({said}{hint}): `nvidia-smi` lists those that it sees")
     return found
+
+
+def driver_problem() -> str:
+    """What to do where there is no NVIDIA driver; nothing where there is one. It is asked without any other package."""
+    library = _driver_library()
+    if _loads(library):
+        return ""
+    return (
+        f"an NVIDIA driver ({library} cannot be loaded): install the one for your GPU, from your system's packages "
+        "or from nvidia.com/drivers; afterwards `nvidia-smi` lists the GPU"
+    )
 
 
 def _driver_library() -> str:

@@ -8,6 +8,7 @@ Kernels keep to what all three understand.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -44,3 +45,8 @@ def _choose() -> tuple[Any, Any, Any, Any]:
 #: `cuda` and `types` are the package's; `device` marks a function that kernels call; `intrinsic` makes one of
 #: instructions, and is None where only Python is understood.
 cuda, types, intrinsic, device = _choose()
+
+# Kernels of small tensors are launched on few threads. Numba would warn of that, those who train a small network.
+for _module in ("numba.core.config", "numba.cuda.core.config"):
+    with contextlib.suppress(ImportError):
+        vars(importlib.import_module(_module))["CUDA_LOW_OCCUPANCY_WARNINGS"] = 0

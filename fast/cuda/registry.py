@@ -25,6 +25,7 @@ from fast.cuda.kernels import (
     lanes,
     losses,
     normalization,
+    perceptrons,
     products,
     randomness,
     recurrent,
@@ -107,7 +108,7 @@ def by_element(count: int) -> Launch:
 
 def by_part(parts: Any) -> Launch:
     """A block for each of the sums in `parts`, which is as long as `by_element` would have blocks."""
-    return Launch((parts.size,), (THREADS,))
+    return Launch((max(1, parts.size),), (THREADS,))
 
 
 def by_warp(count: int) -> Launch:
@@ -117,13 +118,18 @@ def by_warp(count: int) -> Launch:
 
 def by_column(columns: int, parts: int, stacks: int = 1) -> Launch:
     """8 threads for each column of `parts` parts of `stacks` matrices; of very many matrices they take several."""
-    grid = -(-columns // reductions.COLUMNS), parts, min(stacks, MOST_BLOCKS)
+    grid = max(1, -(-columns // reductions.COLUMNS)), max(1, parts), max(1, min(stacks, MOST_BLOCKS))
     return Launch(grid, (reductions.COLUMNS, reductions.ROWS))
 
 
 def by_image(images: int, size: int) -> Launch:
     """A thread for each of the `size` numbers of each image; where there are very many images, it takes several."""
     return Launch((max(1, -(-size // THREADS)), max(1, min(images, MOST_BLOCKS))), (THREADS,))
+
+
+def _by_pixel(y: Any) -> Launch:
+    """For images (P, H, W)."""
+    return by_image(y.shape[0], y.shape[1] * y.shape[2])
 
 
 def _by_sample(x: Any) -> Launch:
@@ -134,6 +140,8 @@ def _by_sample(x: Any) -> Launch:
 
 #: Why there is arithmetic of float64 in kernels for float32 that have a sin or cos in them.
 _TURNS = "the turns of sin and cos are counted in float64 where there are more than 10,000"
+#: And in those that draw random numbers.
+_DRAWN = "numbers are drawn in float64, so that they are those that the CPU draws"
 
 
 def _elementwise() -> list[Kernel]:
@@ -152,24 +160,37 @@ def _elementwise() -> list[Kernel]:
 def _products() -> list[Kernel]:
     """The products of matrices. Four numbers of float64 are two accesses, so fetching by four is for float32.
 
-    A thread with 64 sums has hardly enough registers for all else. On a GPU or two, a few that are not needed within
-    the loop are put by.
+    A thread with 64 sums has hardly enough registers for all else, and with sums of float64 too few by far. On a GPU
+    or two, a few that are not needed within the loop are put by.
     """
     rows = []
     for kernel, tile, by_four in products.PRODUCTS.values():
-
-        def launch(a: Any, b: Any, bias: Any, c: Any, side: int = tile.side) -> Launch:
-            stacks, height, width = c.shape
-            return Launch((-(-width // side), -(-height // side), stacks), (products.THREADS,))
-
-        dtypes = ("float32",) if by_four else ("float32", "float64")
-        registers, spills = (128, 16) if tile is products.LARGE else (96, 0)
-        rows.append(Kernel(kernel, launch, registers, blocks=2, dtypes=dtypes, spills=spills))
+        large = tile is products.LARGE
+        dtypes = ("float32",) if by_four or large else ("float32", "float64")
+        registers, spills = (128, 8) if large else (96, 0)
+        rows.append(Kernel(kernel, _by_tile_of_stack(tile.side), registers, blocks=2, dtypes=dtypes, spills=spills))
     return rows
 
 
+def _by_tile_of_stack(side: int) -> Callable[..., Launch]:
+    """A block for each tile of c; those of all matrices in a row, for only the first side of a grid may be long."""
+
+    def launch(a: Any, b: Any, bias: Any, c: Any) -> Launch:
+        if max(matrix.shape[1] * matrix.shape[2] for matrix in (a, b, c)) >= 2**31:
+            shapes = " and ".join(str(tuple(matrix.shape[1:])) for matrix in (a, b))
+            raise ValueError(
+                f"product: of matrices {shapes} on a GPU each, and the result, may have 2^31 - 1 numbers at most; "
+                "take them in parts, such as smaller batches"
+            )
+        stacks, height, width = c.shape
+        grid = max(1, stacks * -(-height // side)), max(1, -(-width // side))
+        return Launch(grid, (products.THREADS,))
+
+    return launch
+
+
 def _by_tile(side: int, block: tuple[int, ...]) -> Callable[..., Launch]:
-    """A block for each tile of c."""
+    """A block for each tile of c, which has 65,535 rows of tiles at most."""
 
     def launch(a: Any, b: Any, c: Any) -> Launch:
         return Launch((-(-c.shape[1] // side), -(-c.shape[0] // side)), block)
@@ -179,7 +200,12 @@ def _by_tile(side: int, block: tuple[int, ...]) -> Callable[..., Launch]:
 
 def _train(x: Any, y: Any, rates: Any, *others: Any) -> Launch:
     """A thread for each run, in small blocks, so that few wait for the slowest run of a block."""
-    return Launch((-(-rates.shape[1] // 128),), (128,), (x.size + y.size) * x.itemsize)
+    return Launch((max(1, -(-rates.shape[1] // 128)),), (128,), (x.size + y.size) * x.dtype.itemsize)
+
+
+def _train_perceptrons(x: Any, y: Any, rates: Any, *others: Any) -> Launch:
+    """Half a warp for each run."""
+    return Launch((max(1, -(-rates.size // perceptrons.RUNS)),), (perceptrons.THREADS,))
 
 
 _ROWS = [
@@ -189,6 +215,8 @@ _ROWS = [
     Kernel(reductions.sum_columns, lambda x, scale, y: by_column(y.shape[2], y.shape[1], len(x))),
     Kernel(reductions.max_rows, lambda x, y, places: by_warp(y.size)),
     Kernel(reductions.max_columns, lambda x, y, places: by_element(y.size)),
+    Kernel(reductions.min_rows, lambda x, y, places: by_warp(y.size)),
+    Kernel(reductions.min_columns, lambda x, y, places: by_element(y.size)),
     Kernel(reductions.softmax, lambda x, y: by_warp(len(x))),
     Kernel(reductions.softmax_grad, lambda grad, y, grad_x: by_warp(len(y))),
     Kernel(reductions.log_softmax, lambda x, y: by_warp(len(x))),
@@ -217,12 +245,12 @@ _ROWS = [
     Kernel(normalization.layer_norm_grad, lambda grad, *others: by_warp(len(grad))),
     Kernel(normalization.layer_norm_sums, lambda *arguments: by_column(*arguments[-1].shape[::-1])),
     Kernel(convolution.unfold, lambda x, rows, columns, y: by_image(len(y) * y.shape[1], y.shape[2])),
-    Kernel(convolution.fold, lambda y, rows, columns, x: by_image(len(x) * x.shape[1], x[0, 0].size)),
+    Kernel(convolution.fold, lambda y, rows, columns, x: by_image(len(x) * x.shape[1], x.shape[2] * x.shape[3])),
     Kernel(convolution.add_to_channels, lambda y, bias: by_image(len(y) * y.shape[1], y.shape[2])),
-    Kernel(convolution.max_pool, lambda x, rows, columns, y, places: by_image(len(y), y[0].size)),
-    Kernel(convolution.max_pool_grad, lambda *arguments: by_image(len(arguments[-1]), arguments[-1][0].size)),
-    Kernel(convolution.avg_pool, lambda x, rows, columns, y: by_image(len(y), y[0].size), 96),
-    Kernel(convolution.avg_pool_grad, lambda *arguments: by_image(len(arguments[-1]), arguments[-1][0].size)),
+    Kernel(convolution.max_pool, lambda x, rows, columns, y, places: _by_pixel(y)),
+    Kernel(convolution.max_pool_grad, lambda *arguments: _by_pixel(arguments[-1])),
+    Kernel(convolution.avg_pool, lambda x, rows, columns, y: _by_pixel(y), 96),
+    Kernel(convolution.avg_pool_grad, lambda *arguments: _by_pixel(arguments[-1])),
     Kernel(recurrent.lstm_cell, lambda sums, cell, *others: by_element(cell.size)),
     Kernel(recurrent.lstm_cell_grad, lambda gates, cell, *others: by_element(cell.size)),
     Kernel(recurrent.gru_cell, lambda sums, hidden, *others: by_element(hidden.size)),
@@ -231,10 +259,13 @@ _ROWS = [
     Kernel(embedding.embedding_grad, lambda grad, indices, *others: by_warp(indices.size)),
     Kernel(attention.attention_weights, lambda scores, *others: by_warp(scores.shape[0] * scores.shape[1])),
     Kernel(attention.attention_scores_grad, lambda grad, *others: by_warp(grad.shape[0] * grad.shape[1])),
+    Kernel(randomness.uniform, lambda seed, y: by_element(y.size), doubles=_DRAWN),
+    Kernel(randomness.normal, lambda seed, y: by_element(y.size), doubles=_DRAWN),
     Kernel(randomness.dropout, lambda x, *others: by_element(x.size)),
     Kernel(tape.forward, lambda code, pairs, v: by_lane(v.shape[1]), doubles=_TURNS),
     Kernel(tape.backward, lambda *arguments: by_lane(arguments[-1].shape[1]), doubles=_TURNS),
     Kernel(lanes.train, _train, 128, threads=128),
+    Kernel(perceptrons.train, _train_perceptrons, 128, perceptrons.THREADS),
     Kernel(ladder.naive, _by_tile(ladder.TILE, (ladder.TILE, ladder.TILE))),
     Kernel(ladder.tiled, _by_tile(ladder.TILE, (ladder.TILE, ladder.TILE))),
     Kernel(ladder.blocked, _by_tile(ladder.SIDE, (256,)), 128),
@@ -252,5 +283,15 @@ def compiled(name: str, dtype: str) -> Any:
     It is launched as `compiled(...)[launch.grid, launch.block, stream, launch.shared](*arguments)`.
     """
     kernel = KERNELS[name]
-    compile_it = package.cuda.jit(kernel.signature(dtype), launch_bounds=kernel.bounds)
+    compile_it = package.cuda.jit(kernel.signature(dtype), **_limits(kernel))
     return compile_it(kernel.function)
+
+
+def _limits(kernel: Kernel) -> dict[str, Any]:
+    """What the compiler is told, so that a thread takes no more registers than there are for it.
+
+    Numba's own target knows nothing of launches; it is told the number, of the 65,536 that a multiprocessor has.
+    """
+    if package.NAME == "numba":
+        return {"max_registers": min(255, 65536 // (kernel.threads * kernel.blocks))}
+    return {"launch_bounds": kernel.bounds}

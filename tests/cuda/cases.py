@@ -12,7 +12,9 @@ import numpy as np
 
 import fast
 import micro
+import nn
 from fast import programs
+from fast.cuda.kernels import lanes, perceptrons
 from fast.cuda.kernels.products import PRODUCTS
 from fast.cuda.kernels.reductions import COLUMNS, ROWS
 from fast.cuda.package import SIMULATED
@@ -165,22 +167,29 @@ def _(random, dtype):
     return (x, scale, empty(dtype, 2, 2, 37)), {2: 0.5 * sums}
 
 
-@case("reductions.max_rows")
-def _(random, dtype):
-    x = normal(random, dtype, 5, 70).round(1)  # so that there are equal ones
-    x[1, 3] = x[1, 40] = x[2, 66] = np.nan
-    x[3] = -np.inf
-    parts = x[:, :35], x[:, 35:]
-    largest = np.stack([part.max(1) for part in parts], 1)
-    places = np.stack([part.argmax(1) for part in parts], 1) + [0, 35]
-    return (x, empty(dtype, 5, 2), empty(np.int32, 5, 2)), {1: largest, 2: places}
+def _extremes(kind, infinity):
+    """The cases of "max" or "min", along rows and columns; infinity: that of which nothing is further away."""
+    extreme, place_of = getattr(np, kind), getattr(np, f"arg{kind}")
+
+    @case(f"reductions.{kind}_rows")
+    def _(random, dtype):
+        x = normal(random, dtype, 5, 70).round(1)  # so that there are equal ones
+        x[1, 3] = x[1, 40] = x[2, 66] = np.nan
+        x[3] = infinity
+        parts = x[:, :35], x[:, 35:]
+        numbers = np.stack([extreme(part, 1) for part in parts], 1)
+        places = np.stack([place_of(part, 1) for part in parts], 1) + [0, 35]
+        return (x, empty(dtype, 5, 2), empty(np.int32, 5, 2)), {1: numbers, 2: places}
+
+    @case(f"reductions.{kind}_columns", Launch((2,), (32,)))
+    def _(random, dtype):
+        x = normal(random, dtype, 2, 9, 41).round(1)
+        x[1, 3, 5] = x[1, 6, 5] = x[0, 8, 40] = np.nan
+        return (x, empty(dtype, 2, 41), empty(np.int32, 2, 41)), {1: extreme(x, 1), 2: place_of(x, 1)}
 
 
-@case("reductions.max_columns", Launch((2,), (32,)))
-def _(random, dtype):
-    x = normal(random, dtype, 2, 9, 41).round(1)
-    x[1, 3, 5] = x[1, 6, 5] = x[0, 8, 40] = np.nan
-    return (x, empty(dtype, 2, 41), empty(np.int32, 2, 41)), {1: x.max(1), 2: x.argmax(1)}
+_extremes("max", -np.inf)
+_extremes("min", np.inf)
 
 
 def _rows(random, dtype):
@@ -677,7 +686,8 @@ def _(random, dtype):
 @case("embedding.embedding_grad")
 def _(random, dtype):
     grad, indices, grad_weight = normal(random, dtype, LINES, 37), random.integers(0, 4, LINES), np.empty((7, 37))
-    embedding.embedding_grad(grad.astype(float), indices, grad_weight)
+    embedding.embedding_grad(grad[1:].astype(float), indices[1:], grad_weight)
+    indices[0] = 7  # which is no row
     return (grad, indices, np.zeros((7, 37), dtype)), {2: grad_weight}
 
 
@@ -699,6 +709,18 @@ def _(random, dtype):
     for b, line in np.ndindex(3, 5):
         attention._softmax_grad(expected[b, line], weights[b, line].astype(float), 0.5)
     return (grad, weights, dtype(0.5)), {0: expected}
+
+
+def _drawn(name):
+    @case(f"randomness.{name}", _FEW)
+    def _(random, dtype):
+        seed, y = np.uint64(2**63 + 5), np.empty(101)
+        getattr(randomness, name)(seed, y)
+        return (seed, empty(dtype, 101)), {1: y}
+
+
+_drawn("uniform")
+_drawn("normal")
 
 
 @case("randomness.dropout", _FEW)
@@ -782,6 +804,38 @@ def _(random, dtype):
     settings = batches, steps, activation, dtype(1e6), 1
     written = weights, empty(dtype, samples, runs), empty(dtype, 3, runs)
     return (x, y, np.ascontiguousarray(rates.T), *settings, *written), {10: sums.T}
+
+
+@case("perceptrons.train", tolerance=10)
+def _(random, dtype):
+    """9 runs, one more than a block has, or 3 in the simulator, on 7 samples, or on 3 of them in each step."""
+    runs, steps = 3 if SIMULATED else 9, 2
+    activation, name = (lanes.TANH, "tanh") if dtype is np.float32 else (lanes.RELU, "relu")
+    x, y = normal(random, dtype, 7, 2), np.sign(normal(random, dtype, 7))
+    rates = random.uniform(0.1, 1, runs).astype(dtype)
+    weights = normal(random, dtype, runs, perceptrons.WEIGHTS) / dtype(2)
+    batches = random.integers(0, 7, (steps, 3)) if dtype is np.float32 else np.empty((steps, 0), np.int64)
+    chosen = batches if batches.size else np.tile(np.arange(7), (steps, 1))
+    trained = [_perceptron(name, *double(x, y, row), rate, chosen) for row, rate in zip(weights, rates, strict=True)]
+    after, losses = (np.stack(found) for found in zip(*trained, strict=True))
+    return (x, y, rates, batches, steps, activation, weights, empty(dtype, steps, runs)), {6: after, 7: losses.T}
+
+
+def _perceptron(activation, x, y, weights, rate, batches):
+    """The weights of one run behind its steps, one array behind the other, and its losses."""
+    model, first, state = nn.MLP([2, 16, 16, 1], activation, engine=fast, dtype="float64"), 0, {}
+    for name, parameter in model.named_parameters():
+        state[name] = weights[first : first + parameter.data.size].reshape(parameter.shape)
+        first += parameter.data.size
+    model.load_state_dict(state)
+    optimizer, losses = nn.SGD(model.parameters(), lr=float(rate)), []
+    for samples in batches:
+        loss = nn.hinge_loss(model(fast.tensor(x[samples])), fast.tensor(y[samples, None]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return np.concatenate([parameter.data.ravel() for parameter in model.parameters()]), losses
 
 
 # ----------------------------------------------------------------------------------------------------------------------

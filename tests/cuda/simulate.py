@@ -8,14 +8,9 @@ import sys
 import time
 import traceback
 
-import simulator
+from launching import launched
 
-simulator.bridge()
-
-from cases import CASES  # noqa: E402
-from numba import cuda  # noqa: E402
-
-from fast.cuda.registry import KERNELS  # noqa: E402
+from fast.cuda.registry import KERNELS
 
 #: Of twelve products, two that go through all of the code; each takes seconds here.
 _PRODUCTS = ("products.product_nt_64_by_four", "products.product_tn_64")
@@ -23,14 +18,14 @@ _PRODUCTS = ("products.product_nt_64_by_four", "products.product_tn_64")
 
 def main() -> int:
     wrong = 0
-    for name, kernel in KERNELS.items():
+    for name in KERNELS:
         if not re.search(sys.argv[1] if sys.argv[1:] else "", name):
             continue
         if name.startswith("products.") and name not in _PRODUCTS:
             continue
-        case, started = CASES[name]("float32"), time.perf_counter()
+        started = time.perf_counter()
         try:
-            cuda.jit(kernel.function)[case.launch.grid, case.launch.block, 0, case.launch.shared](*case.arguments)
+            case = launched(name, "float32")
             said = "" if case.error() <= case.tolerance else f"off by {case.error():.1e}"
         except Exception:
             said = traceback.format_exc()

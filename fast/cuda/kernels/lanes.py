@@ -105,7 +105,7 @@ def _forward(shared_x, samples, weights, run, activation, errors):
             for e in range(CHUNK):
                 fence()
                 n = min(start + e, samples - 1)  # the last chunk may be shorter; its last sample is repeated
-                outputs[e] += output_weight * _activate(activation, _dot(unit, shared_x, n))
+                outputs[e] += output_weight * activate(activation, dot(unit, shared_x, n * SIZE))
         for e in range(CHUNK):
             n = start + e
             if n < samples:
@@ -137,9 +137,9 @@ def _update(shared_x, samples, batches, step, weights, run, activation, errors, 
             fence()
             n = batches[step, place] if chosen else place
             error = load(errors, n * runs + run)
-            h = _activate(activation, _dot(unit, shared_x, n))
+            h = activate(activation, dot(unit, shared_x, n * SIZE))
             output_slope += error * h
-            _add(slopes, error * output_weight * _slope(activation, h), shared_x, n)
+            add(slopes, error * output_weight * slope(activation, h), shared_x, n * SIZE)
         for i in range(SIZE):
             store(weights, (j * SIZE + i) * runs + run, unit[i] - rates[0, run] * scale * slopes[i])
         output_weight -= rates[1, run] * scale * output_slope
@@ -149,31 +149,32 @@ def _update(shared_x, samples, batches, step, weights, run, activation, errors, 
 
 
 @device
-def _dot(unit, shared_x, n):
-    """The sum of unit[i] * x[n, i]."""
-    total = unit.dtype.type(0)
+def dot(numbers, others, first):
+    """The sum of numbers[i] * others[first + i], 16 of them."""
+    total = numbers.dtype.type(0)
     for i in range(0, SIZE, 4):
-        x0, x1, x2, x3 = load4(shared_x, n * SIZE + i)
-        total += unit[i] * x0
-        total += unit[i + 1] * x1
-        total += unit[i + 2] * x2
-        total += unit[i + 3] * x3
+        x0, x1, x2, x3 = load4(others, first + i)
+        total += numbers[i] * x0
+        total += numbers[i + 1] * x1
+        total += numbers[i + 2] * x2
+        total += numbers[i + 3] * x3
     return total
 
 
 @device
-def _add(slopes, factor, shared_x, n):
-    """slopes[i] += factor * x[n, i]."""
+def add(numbers, factor, others, first):
+    """numbers[i] += factor * others[first + i], for all 16."""
     for i in range(0, SIZE, 4):
-        x0, x1, x2, x3 = load4(shared_x, n * SIZE + i)
-        slopes[i] += factor * x0
-        slopes[i + 1] += factor * x1
-        slopes[i + 2] += factor * x2
-        slopes[i + 3] += factor * x3
+        x0, x1, x2, x3 = load4(others, first + i)
+        numbers[i] += factor * x0
+        numbers[i + 1] += factor * x1
+        numbers[i + 2] += factor * x2
+        numbers[i + 3] += factor * x3
 
 
 @device
-def _activate(activation, z):
+def activate(activation, z):
+    """The activation of that number, of z."""
     if activation == TANH:
         return type(z)(math.tanh(z))
     if activation == RELU:
@@ -182,7 +183,7 @@ def _activate(activation, z):
 
 
 @device
-def _slope(activation, h):
+def slope(activation, h):
     """The slope of the activation, given its result."""
     number = type(h)
     if activation == TANH:

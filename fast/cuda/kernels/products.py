@@ -1,6 +1,7 @@
 """Products of matrices: c[s] = a[s] @ b[s] + bias for each matrix s of the stacks, either argument transposed or not.
 
-A stack of one matrix serves for all of c. A matrix has fewer than 2^31 numbers, a stack up to 65,535 matrices.
+A stack of one matrix serves for all of c. A matrix has fewer than 2^31 numbers; c has up to 65,535 tiles side by side,
+which are 4 million columns, and any number of rows and of matrices.
 
 A product of N x N matrices has N^3 multiplications on N^2 numbers, so the art is to fetch each number rarely:
 
@@ -71,11 +72,12 @@ def product(name: str, tile: Tile, turned_a: bool, turned_b: bool, by_four: bool
         sums = cuda.local.array(count, a.dtype)
         for i in range(count):
             sums[i] = a.dtype.type(0)
-        s = cuda.blockIdx.z
+        tiles = (c.shape[1] + side - 1) // side
+        s = cuda.blockIdx.x // tiles
         left, right, result = a[s if a.shape[0] > 1 else 0], b[s if b.shape[0] > 1 else 0], c[s]
         rows, columns = np.int32(c.shape[1]), np.int32(c.shape[2])
         length = np.int32(a.shape[1] if turned_a else a.shape[2])
-        row, column = np.int32(cuda.blockIdx.y * side), np.int32(cuda.blockIdx.x * side)
+        row, column = np.int32(cuda.blockIdx.x % tiles * side), np.int32(cuda.blockIdx.y * side)
         warp, lane = cuda.threadIdx.x // WARP, cuda.threadIdx.x % WARP
         own_row = np.int32(warp // 2 * 4 * own + lane // 8 * 4)
         own_column = np.int32(warp % 2 * 8 * own + lane % 8 * 4)
@@ -246,11 +248,8 @@ def _name(tile: Tile, turned_a: bool, turned_b: bool, by_four: bool) -> str:
 
 
 def _kinds():
-    """The kinds of kernels that there are. Large tiles have to be fetched by four to be worth their while."""
-    for turned_a, turned_b in itertools.product((False, True), (False, True)):
-        yield LARGE, turned_a, turned_b, True
-        yield SMALL, turned_a, turned_b, True
-        yield SMALL, turned_a, turned_b, False
+    """The kinds of kernels that there are."""
+    return itertools.product((LARGE, SMALL), (False, True), (False, True), (True, False))
 
 
 #: The kernels by their names, with the tile of each, and whether it fetches by four.

@@ -5,6 +5,8 @@ So a mask of dropout is the same on all devices, is never stored, and comes out 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from fast.cuda.arguments import Number, Seed, Vector
@@ -23,6 +25,33 @@ def _random(seed, i):
     z = (z ^ (z >> _SHIFTS[0])) * _FIRST
     z = (z ^ (z >> _SHIFTS[1])) * _SECOND
     return (z ^ (z >> _SHIFTS[2])) >> _SHIFTS[3]
+
+
+def uniform(seed: Seed, y: Vector):
+    """y[i] = number i of `seed`, uniform in [0, 1).
+
+    It is drawn in float64 and rounded to the type of y, which may make a 1 of it in float32, as on the CPU.
+    """
+    number = y.dtype.type
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
+        y[i] = number(_uniform(seed, i))
+
+
+def normal(seed: Seed, y: Vector):
+    """y[i] = number i of `seed`, standard normal: Box and Muller, from the uniform numbers 2i and 2i + 1.
+
+    It is computed in float64, as `uniform`.
+    """
+    number = y.dtype.type
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
+        radius = math.sqrt(-2.0 * math.log(1.0 - _uniform(seed, 2 * i)))
+        y[i] = number(radius * math.cos(2.0 * math.pi * _uniform(seed, 2 * i + 1)))
+
+
+@device
+def _uniform(seed, i):
+    """In float64."""
+    return np.float64(_random(seed, i)) * 2.0**-53
 
 
 def dropout(x: Vector, seed: Seed, limit: Seed, scale: Number, y: Vector):

@@ -1,4 +1,4 @@
-"""Sums, largest numbers and probabilities along rows and columns.
+"""Sums, largest and smallest numbers, and probabilities along rows and columns.
 
 Along rows a warp takes a row: its 32 threads read 32 neighbours at a time, which is one access to memory, and put
 their results together by `warp_sum`. Along columns neighbouring threads take neighbouring columns, for the same reason.
@@ -81,22 +81,33 @@ def part_of(s, parts, count):
 
 
 def max_rows(x: Matrix, y: Matrix, places: PlacesOfRows):
-    """y[a, s] = the largest x[a, r] in part s of the row, places[a, s] = its r; x (A, R), y, places (A, S).
+    """y[a, s] = the largest x[a, r] in part s of the row, places[a, s] = its r; x (A, R), R < 2^31, y, places (A, S).
 
     The first of equal numbers is taken, and nan before all of them. A warp for each y.
     """
+    _extreme_of_rows(x.dtype.type(1), x, y, places)
+
+
+def min_rows(x: Matrix, y: Matrix, places: PlacesOfRows):
+    """The smallest numbers, and their places, as `max_rows`."""
+    _extreme_of_rows(x.dtype.type(-1), x, y, places)
+
+
+@device
+def _extreme_of_rows(sign, x, y, places):
+    """The largest numbers, or, where `sign` is -1 and not 1, the smallest, whose negatives are the largest."""
     warp, lane = warp_of_grid()
     if warp < y.size:
         a, s = warp // y.shape[1], warp % y.shape[1]
         start, stop = part_of(s, y.shape[1], x.shape[1])
         largest, place = x.dtype.type(-math.inf), NOWHERE
         for r in range(start + lane, stop, WARP):
-            largest, place = _better(x[a, r], np.int32(r), largest, place)
+            largest, place = _better(sign * x[a, r], np.int32(r), largest, place)
         for bit in (16, 8, 4, 2, 1):
             other, its_place = cuda.shfl_xor_sync(ALL, largest, bit), cuda.shfl_xor_sync(ALL, place, bit)
             largest, place = _better(other, its_place, largest, place)
         if lane == 0:
-            y[a, s], places[a, s] = largest, place
+            y[a, s], places[a, s] = sign * largest, place
 
 
 def max_columns(x: Stack, y: Matrix, places: PlacesOfRows):
@@ -104,12 +115,23 @@ def max_columns(x: Stack, y: Matrix, places: PlacesOfRows):
 
     A thread for each y. Neighbouring threads read neighbouring columns.
     """
+    _extreme_of_columns(x.dtype.type(1), x, y, places)
+
+
+def min_columns(x: Stack, y: Matrix, places: PlacesOfRows):
+    """The smallest numbers, and their places, as `max_columns`."""
+    _extreme_of_columns(x.dtype.type(-1), x, y, places)
+
+
+@device
+def _extreme_of_columns(sign, x, y, places):
+    """As `_extreme_of_rows`."""
     for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
         a, b = i // y.shape[1], i % y.shape[1]
         largest, place = x.dtype.type(-math.inf), NOWHERE
         for r in range(x.shape[1]):
-            largest, place = _better(x[a, r, b], np.int32(r), largest, place)
-        y[a, b], places[a, b] = largest, place
+            largest, place = _better(sign * x[a, r, b], np.int32(r), largest, place)
+        y[a, b], places[a, b] = sign * largest, place
 
 
 @device
