@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 
-import simulator
+from fast.cuda import simulator
 
 simulator.bridge()
 
