@@ -1,10 +1,11 @@
 # %% [markdown]
 # # The GPU in pictures
 #
-# A graphics card multiplies matrices a hundred times as fast as a core does, but only programs that are written for how
-# it works. This lesson looks inside, without one: it runs the kernels of this project (`fast/cuda/kernels`) in the
+# A graphics card multiplies matrices hundreds of times as fast as a core does, but only if the program is written for
+# how it works. This lesson looks inside, without one: it runs the kernels of this project (`fast/cuda/kernels`) in the
 # **simulator** that comes with Numba, watches which thread reads which number, counts, and draws what it has seen. What
-# a thread computes and reads is the same there as on a card; only time means nothing.
+# a thread computes and reads is the same there as on a card; only time means nothing. (`fast/cuda/simulator.py` adds
+# what the simulator lacks.)
 #
 # So mind three kinds of numbers. What is **counted** comes from the simulator, while you watch. What is **from a data
 # sheet** says what NVIDIA's H100 (SXM, 2022) can do at best. What was **measured** was measured on such a card, by a
@@ -258,7 +259,7 @@ for name, (kernel, side, block) in RUNGS.items():
     tiles = launch(kernel, (size // side, size // side), block, *watched)
     counts, result = watched[0].counts(), watched[2].array
     traces[name] = watched[0], watched[1], tiles
-    print(f"   {name:10}  {counts.min():3} times")
+    print(f"   {name:10}  {counts.min():3}")
     assert np.allclose(result, inputs[0] @ inputs[1], atol=1e-4)
     assert counts.min() == counts.max() == (size if name == "naive" else size // side)
 
@@ -332,8 +333,8 @@ figure.savefig(figures / "gpu_barrier.svg", metadata={"Date": None})
 # Count the bytes that a kernel fetches, divide its operations by them, and its **intensity** says how fast it can be at
 # most: the lower one of two roofs, bandwidth × intensity and the peak (lesson 23). Here all sectors are counted that
 # the warps ask for. `naive` makes half an operation for each byte, and memory would stop it at 2.5 % of the peak. In
-# truth it is better off, for two caches answer much of what it asks twice; but the wires to them are not free either.
-# Each larger tile reads less: an operation for each byte grows with the side of a tile.
+# truth it is better off, for two caches answer much of what it asks twice; but they have their limits, too. Larger
+# tiles read less: the operations for each byte grow with the side of a tile.
 #
 # Then the next roof comes into sight. Shared memory has 32 **banks**, and each hands out one number of 4 bytes at a
 # time. A warp that reads 32 numbers from 32 banks, or the same number for all, is served at once (one **wavefront**);
@@ -366,7 +367,7 @@ def note(name, requests, moved, fronts):
     by_shared = min(PEAK, PEAK * WARP / LANES / fronts) if fronts else PEAK
     roofs[name] = intensity, by_memory, by_shared
     cells = f"{requests:8.3f}  {moved:6.2f}  {intensity:17.1f}  {by_memory / 1e12:8.1f}  {fronts:10.2f}"
-    print(f"   {name:14}  {cells}  {by_shared / 1e12:13.1f}")
+    print(f"   {name:14}  {cells}  {f'{by_shared / 1e12:.1f}' if fronts else '-':>13}")
 
 
 warp_products = multiplications / WARP

@@ -139,8 +139,7 @@ def test_each_thread_has_local_memory_of_its_own():
 
 def test_dynamic_shared_memory_follows_the_static_one():
     variables = ".extern .shared .align 4 .b8 more[];" + SHARED
-    body = "mul.lo.u32 %r2, %r0, 4; st.shared.u32 [s+252], 7; mov.u32 %r3, more; add.u32 %r3, %r3, %r2;"
-    body = body.replace("st.shared.u32 [s+252], 7;", "")
+    body = "mul.lo.u32 %r2, %r0, 4; mov.u32 %r3, more; add.u32 %r3, %r3, %r2;"
     body += "st.shared.u32 [%r3], %r0; bar.sync 0; ld.shared.u32 %r9, [%r3]; mov.u32 %r4, %dynamic_smem_size;"
     body += "add.u32 %r9, %r9, %r4;"
     np.testing.assert_array_equal(results(body, variables=variables, shared=256), np.arange(64) + 256)
@@ -720,9 +719,9 @@ def test_a_trap_is_a_fault():
         results("setp.eq.u32 %p1, %r0, 7; @%p1 trap;")
 
 
-def test_without_checks_wrong_kernels_give_wrong_numbers():
+def test_without_checks_wrong_kernels_run_to_their_end():
     got = results(NEIGHBOUR.format(PARTNER, "%r4"), variables=SHARED, check=False)
-    assert len(got) == 64
+    assert list(got) == [i ^ 1 for i in range(64)]  # right, as threads run in lock step here
     assert set(results("ld.shared.u32 %r9, [s];", variables=SHARED, check=False)) == {0xFFFFFFFF}
 
 
