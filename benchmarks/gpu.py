@@ -84,8 +84,7 @@ def _rows(name: str, tiny: bool) -> Iterator[dict[str, Any]]:
     from fast.cuda import package
 
     if package.SIMULATED:
-        sys.path.append(str(HOME.parent / "tests" / "cuda"))
-        import_module("simulator").bridge()
+        import_module("fast.cuda.simulator").bridge()
     yield from import_module("gpu_machine" if name == "machine" else PLANS[name].module).measure(tiny)
 
 

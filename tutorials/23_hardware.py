@@ -15,9 +15,9 @@
 import argparse
 import math
 import operator
-import platform
 import subprocess
 import sys
+import textwrap
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,14 +28,15 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numba
 import numpy as np
-from llvmlite import binding as llvm
 from sklearn.datasets import load_digits
 
 import fast
 import micro
 import nn
+import viz
 from fast.threads import run_product
 from tutorials import matmul_ladder as kernels
+from tutorials.timing import machine, register_bits, seconds
 
 parser = argparse.ArgumentParser(description="Hardware acceleration.")
 parser.add_argument("--figures", type=Path, default=Path("out"), help="folder for the pictures (default: out)")
@@ -46,31 +47,6 @@ matplotlib.rcParams.update(style | {"legend.frameon": False, "svg.hashsalt": "tw
 started = time.perf_counter()
 random = np.random.default_rng(0)
 COLOURS = ["#6b7280", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
-
-
-def seconds(function, *arguments, budget=0.1):
-    """Of one call, the best of many."""
-    function(*arguments)  # compiles it, if it has not been, and brings the data into the caches
-    best, calls, end = math.inf, 1, time.perf_counter() + budget
-    while best == math.inf or time.perf_counter() < end:
-        before = time.perf_counter()
-        for _ in range(calls):
-            function(*arguments)
-        taken = time.perf_counter() - before
-        best = min(best, taken / calls)
-        if taken < 1e-4:  # too short for the clock: next time, more calls in a row
-            calls *= 4
-    return best
-
-
-def machine():
-    """What this machine's processor calls itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
 
 # %% [markdown]
 # ## 1. What there is
@@ -87,7 +63,7 @@ def machine():
 # - A **graphics card** (GPU) goes the same way to its end: thousands of lanes, each slower than that of a core, and a
 #   memory of its own that delivers more. NVIDIA's data sheet of the H100 of 2022 names 16,896 lanes, 67,000 GF/s in
 #   float32 and 3,350 GB/s. It has to be handed its data and told of every step, which takes longer than to wake a
-#   thread, so it needs far more work at a time before it pays.
+#   thread, so it needs far more work at a time before it pays. Lesson 26 looks inside.
 #
 # Two numbers say what a processor can do at most: how much **arithmetic** in a second (GF/s, 10⁹ multiplications or
 # additions), and how many **bytes** it can get from memory in a second (GB/s). Both are measured here: the first with a
@@ -115,8 +91,7 @@ def bandwidth(threads, matrix, vector):
 
 
 cores = numba.get_num_threads()
-features = llvm.get_host_cpu_features()
-bits = 512 if features.get("avx512f") else 256 if features.get("avx") else 128
+bits = register_bits()
 large = random.standard_normal((4096, 4096), dtype=np.float32)
 singles, doubles, memory = (dict.fromkeys((1, cores), 0.0) for _ in range(3))
 for _ in range(3):
@@ -139,17 +114,22 @@ assert 4 * singles[1] / memory[1] > 5
 # steps in float64, from the same first weights. What you should see: the same losses to ten digits at least. What
 # computes is a question of time and of nothing else. (Not to the last digit: sums in another order are
 # rounded differently.) And `fast` needs far less than a hundredth of the time of `micro`, which makes an object of
-# every single number. So does the last row, a tape: the graph of the loss that `micro` has made, compiled, as lesson 25
-# explains. It still computes number by number, as the graph says, but no longer in Python.
+# every single number. "Compiled" is `fast` without Python between its kernels (section 8). The last row is a tape: the
+# graph of the loss that `micro` has made, compiled, as lesson 25 explains. It still computes number by number, as the
+# graph says, but no longer in Python.
 
 
 # %%
 class Target(NamedTuple):
-    """Something to train on. most: multiply-adds a step beyond which it would take too long for this lesson."""
+    """Something to train on.
+
+    compiled: whether the steps are. most: multiply-adds a step beyond which it would take too long for this lesson.
+    """
 
     name: str
     engine: ModuleType
     threads: int
+    compiled: bool = False
     most: float = math.inf
 
 
@@ -157,7 +137,9 @@ TARGETS = [
     Target("micro", micro, 1, most=1e5),
     Target("fast, 1 thread", fast, 1),
     *([Target(f"fast, {cores} threads", fast, cores)] if cores > 1 else []),
+    Target("compiled", fast, 1, compiled=True),
 ]
+ONE, COMPILED = TARGETS[1], TARGETS[-1]
 images, digits = load_digits(return_X_y=True)
 
 
@@ -171,7 +153,19 @@ def make(target, width, dtype=None):
 def train(target, width, batch, steps, dtype=None):
     """The history of so many steps with the same batch, an epoch each."""
     model, optimizer = make(target, width, dtype)
-    return nn.fit(model, (images[:batch] / 16, digits[:batch]), nn.cross_entropy, optimizer, steps, shuffle=False)
+    data = images[:batch] / 16, digits[:batch]
+    if not target.compiled:
+        return nn.fit(model, data, nn.cross_entropy, optimizer, steps, shuffle=False)
+    step, order = compile_step(model, optimizer), np.tile(np.arange(batch), (steps, 1))
+    losses = step.run(data, order).tolist()
+    order = np.tile(order, (25 if batch < 64 else 1, 1))  # so that the one call hardly counts
+    before = time.perf_counter()
+    step.run(data, order)
+    return nn.History(loss=losses, seconds=[(time.perf_counter() - before) / len(order)])
+
+
+def compile_step(model, optimizer):
+    return fast.compile_step(lambda x, y: nn.cross_entropy(model(x), y), optimizer)
 
 
 def train_tape(width, batch, steps):
@@ -212,6 +206,8 @@ for name, history in histories.items():
 # - On `fast`, the time of small steps hardly depends on their size. What is paid there is the calls: Python goes
 #   through the layers, the loss and the optimizer, some dozens of kernels are started, and each has next to nothing to
 #   do. More cores or wider registers do nothing for a network that small.
+# - The compiled step does the same without Python. Its line goes on downwards where that of `fast` has become flat, and
+#   joins it where there is enough to do.
 # - Then the arithmetic takes over, and the line comes close to the dashed one.
 # - More threads change nothing for small steps: there the engine does not even use them (`fast/threads.py` has the
 #   sizes from which it does). For large ones they come to be worth having, as far as the other cores are idle.
@@ -241,9 +237,10 @@ for size in sizes:
     row = [times[target].get(size, math.nan) for target in TARGETS] + [ideal]
     cells = [f"{'-' if math.isnan(taken) else f'{1e3 * taken:,.4f}':>16}" for taken in row]
     print(f"   {size:5,} × {size:<5,}     ", *cells)
-one = times[TARGETS[1]]
+one, compiled = times[ONE], times[COMPILED]
 assert times[TARGETS[0]][16] > 100 * one[16]
 assert one[16] / one[4] < 0.25 * multiply_adds(16, 16) / multiply_adds(4, 4)  # the time does not follow the work
+assert compiled[4] < 0.5 * one[4]
 assert one[1024] / one[16] < 0.2 * multiply_adds(1024, 1024) / multiply_adds(16, 16)  # large steps use the core better
 
 _, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
@@ -300,7 +297,7 @@ for length in (32, 1024, 32_768, 1 << 20):
     print(f"   {length:20,}  {1e6 * alone:10.2f}  {1e6 * together:10.2f}")
     assert length > 32 or alone < together
 
-quick = [target for target in TARGETS if target.engine is not micro]
+quick = [target for target in TARGETS if target.engine is fast and not target.compiled]
 quiet = {target: np.median(train(target, 256, 256, 9).seconds) for target in quick}
 with neighbours(cores):
     crowded = {target: np.median(train(target, 256, 256, 9).seconds) for target in quick}
@@ -372,7 +369,7 @@ ax.figure.savefig(figures / "hardware_roofline.svg", metadata={"Date": None})
 # or two engines are compared, ask for float64.
 
 # %%
-target, speed, losses = TARGETS[1], {}, {}
+target, speed, losses = ONE, {}, {}
 for _ in range(2):
     for dtype in ("float32", "float64"):
         history = train(target, 512, 512, 4, dtype)
@@ -401,7 +398,7 @@ assert 0 < off < 1e-4
 # %%
 def parts(width, batch, steps):
     """Seconds of forward and loss, backward, and update, each the best of so many."""
-    model, optimizer = make(TARGETS[1], width)
+    model, optimizer = make(ONE, width)
     x, y = fast.tensor(images[:batch].astype("float32") / 16), fast.tensor(digits[:batch])
     taken = []
     for _ in range(steps):
@@ -433,10 +430,52 @@ assert 5 * shares[16, 16][3] < min(0.5, shares[1024, 1024][3])
 assert shares[1024, 16][2] > 2 * shares[1024, 1024][2]
 
 # %% [markdown]
-# ## 8. What to do when training is too slow
+# ## 8. The step, compiled
+#
+# The smallest of these steps is calls, and calls can go. `fast.compile_step` watches the step once and writes down
+# which kernels it calls on which arrays, forward, backward and update. Each array gets its place in one piece of
+# memory, and from then on the list is gone through without Python, many steps in one call. Whoever trains needs only
+# say `nn.fit(..., compile=True)`. The kernels are the same ones, and so are the numbers, to the last bit.
+#
+# `step.explain(x, y)` shows the list, here of the network with 16 units: each instruction with the shape of its result,
+# its operations, the bytes that it reads and writes, and the time that it takes by itself. What you should see: no line
+# is long. What has gone is what was between them.
+#
+# And `viz.roofline` draws the instructions of a larger step, 256 units and 256 samples, below the two roofs of section
+# 5, as `fast.measure_peaks` finds them here. Products lie to the right, where arithmetic is the limit; activations and
+# the addition of a bias make an operation or less for each byte, and lie to the left. Above the slope lies what finds
+# its numbers in a cache.
+#
+# ![The instructions of a compiled step below the two roofs](../docs/hardware_program.svg)
+
+# %%
+losses = {}
+for compiled in (False, True):
+    model, optimizer = make(ONE, 16)
+    data = images[:256] / 16, digits[:256]
+    losses[compiled] = nn.fit(model, data, nn.cross_entropy, optimizer, 2, 16, compile=compiled).step_loss
+print("\n8. The network with 16 units as a list of instructions")
+print(textwrap.indent(compile_step(model, optimizer).explain(images[:16] / 16, digits[:16]), "   "))
+called, listed = parts(16, 16, 100).sum(), min(train(COMPILED, 16, 16, 100).seconds[0] for _ in range(3))
+print(f"   a step with calls {1e6 * called:.0f} us, as a list, update included, {1e6 * listed:.0f} us;", end=" ")
+print(f"{len(losses[True])} losses of `fit` are the same: {losses[True] == losses[False]}")
+assert losses[True] == losses[False]
+assert len(losses[True]) == 32
+assert listed < 0.5 * called
+
+step = compile_step(*make(ONE, 256))
+ax = viz.roofline(step.measure(images[:256] / 16, digits[:256]), fast.measure_peaks())
+ax.set_title("A training step, instruction by instruction")
+ax.figure.set_size_inches(8, 4.5)
+ax.figure.supxlabel(f"measured on {machine()}, 1 thread, float32", x=0.99, ha="right", fontsize=8)
+ax.figure.savefig(figures / "hardware_program.svg", metadata={"Date": None})
+
+# %% [markdown]
+# ## 9. What to do when training is too slow
 #
 # 1. See whether the time follows the work. Double the batch: if a step takes hardly longer, you pay for calls or
-#    weights, and more cores will not help. A larger batch will (with the rate that goes with it, lesson 8).
+#    weights, and more cores will not help. Compile the step (`compile=True`), or take a larger batch (with the rate
+#    that goes with it, lesson 8).
 # 2. Large steps that follow the work: more threads, if the cores are idle; fewer, if they are not.
 # 3. float32, unless digits are the point.
 # 4. Many small trainings, such as a search for a learning rate: one thread each, several programs side by side. Nobody
@@ -444,8 +483,8 @@ assert shares[1024, 16][2] > 2 * shares[1024, 1024][2]
 # 5. Then ask for other hardware, and ask by the roofs: does this training wait for arithmetic, or for memory?
 
 # %%
-print(f"\n8. All done in {time.perf_counter() - started:.0f} s. The pictures:")
-for name in ("hardware_steps.svg", "hardware_roofline.svg"):
+print(f"\n9. All done in {time.perf_counter() - started:.0f} s. The pictures:")
+for name in ("hardware_steps.svg", "hardware_roofline.svg", "hardware_program.svg"):
     print(f"   {figures / name}")
 
 # %% [markdown]

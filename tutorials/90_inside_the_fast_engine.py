@@ -16,7 +16,6 @@ import argparse
 import math
 import operator
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -27,13 +26,13 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numba
 import numpy as np
-from llvmlite import binding as llvm
 from numba import njit
 from threadpoolctl import threadpool_info
 
 import fast
 from fast import threads
 from tutorials import matmul_ladder as ladder
+from tutorials.timing import machine, register_bits, seconds
 
 parser = argparse.ArgumentParser(description="Inside the fast engine: a lesson under the bonnet.")
 parser.add_argument("--figures", type=Path, default=Path("out"), help="folder for the pictures (default: out)")
@@ -43,30 +42,6 @@ matplotlib.rcParams["svg.hashsalt"] = "twograd"  # the same picture, the same fi
 started = time.perf_counter()
 random = np.random.default_rng(0)
 cores = numba.get_num_threads()
-
-
-def seconds(function, *arguments, budget=0.1):
-    """Of one call. The best of many: other programs can only make a call slower, never faster."""
-    function(*arguments)  # compiles it, if it has not been, and brings the data into the caches
-    best, calls, end = math.inf, 1, time.perf_counter() + budget
-    while best == math.inf or time.perf_counter() < end:
-        before = time.perf_counter()
-        for _ in range(calls):
-            function(*arguments)
-        taken = time.perf_counter() - before
-        best = min(best, taken / calls)
-        if taken < 1e-4:  # too short for the clock: next time, more calls in a row
-            calls *= 4
-    return best
-
-
-def machine():
-    """What this machine's processor calls itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def sized(count):
@@ -114,8 +89,7 @@ for _ in range(3):  # other programs come and go: three rounds, and the best cou
         for count in measured:
             measured[count] = max(measured[count], peak(dtype, count))
 
-features = llvm.get_host_cpu_features()
-width = 512 if features.get("avx512f") else 256 if features.get("avx") else 128
+width = register_bits()
 print(f"\n1. The measured peak, with registers of {width} bits")
 for dtype, measured in peaks.items():
     lanes = width // (8 * np.dtype(dtype).itemsize)

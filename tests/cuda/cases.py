@@ -200,37 +200,28 @@ def _rows(random, dtype):
     return x
 
 
-@case("reductions.softmax")
-def _(random, dtype):
-    x = _rows(random, dtype)
-    y = np.empty(x.shape)
-    reductions.softmax(x.astype(float), y)
-    return (x, empty(dtype, *x.shape)), {1: y}
+def _probabilities(name):
+    """The cases of `softmax`, or of `log_softmax`, and of its gradient."""
+    forward, backward = getattr(reductions, name), getattr(reductions, f"{name}_grad")
+
+    @case(f"reductions.{name}")
+    def _(random, dtype):
+        x = _rows(random, dtype)
+        y = np.empty(x.shape)
+        forward(x.astype(float), y)
+        return (x, empty(dtype, *x.shape)), {1: y}
+
+    @case(f"reductions.{name}_grad")
+    def _(random, dtype):
+        grad, x = normal(random, dtype, LINES, 71), _rows(random, dtype)
+        y, grad_x = np.empty(x.shape), np.empty(x.shape)
+        forward(x.astype(float), y)
+        backward(grad.astype(float), y.astype(dtype).astype(float), grad_x)
+        return (grad, y.astype(dtype), empty(dtype, *y.shape)), {2: grad_x}
 
 
-@case("reductions.softmax_grad")
-def _(random, dtype):
-    grad, y = normal(random, dtype, LINES, 71), np.abs(normal(random, dtype, LINES, 71)) / dtype(71)
-    y[2, 50] = np.nan
-    grad_x = np.empty(y.shape)
-    reductions.softmax_grad(*double(grad, y), grad_x)
-    return (grad, y, empty(dtype, *y.shape)), {2: grad_x}
-
-
-@case("reductions.log_softmax")
-def _(random, dtype):
-    x = _rows(random, dtype)
-    y = np.empty(x.shape)
-    reductions.log_softmax(x.astype(float), y)
-    return (x, empty(dtype, *x.shape)), {1: y}
-
-
-@case("reductions.log_softmax_grad")
-def _(random, dtype):
-    grad, y = normal(random, dtype, LINES, 71), -np.abs(normal(random, dtype, LINES, 71))
-    grad_x = np.empty(y.shape)
-    reductions.log_softmax_grad(*double(grad, y), grad_x)
-    return (grad, y, empty(dtype, *y.shape)), {2: grad_x}
+for _name in ("softmax", "log_softmax"):
+    _probabilities(_name)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import simulator
 
-from fast.cuda import package
+from fast.cuda import package, simulator
 
 if package.SIMULATED:
     simulator.bridge()

@@ -291,6 +291,17 @@ def test_results_are_rounded_as_asked(name, mode, kind):
 
 
 @pytest.mark.parametrize("mode", ["rn", "rz", "rm", "rp"])
+def test_the_sign_of_a_sum_of_which_nothing_is_left(mode):
+    """It is negative where sums are rounded downwards, or where both numbers were negative zeros."""
+    columns = [[1.5, -1.5, 0.0, -0.0, 0.0, -0.0], [-1.5, 1.5, -0.0, 0.0, 0.0, -0.0]]
+    wanted = [mode == "rm"] * 4 + [False, True]
+    for text in ("add.{}.f32 {{0}}, {{1}}, {{2}};", "fma.{}.f32 {{0}}, {{1}}, 0f3F800000, {{2}};"):
+        got = execute(text.format(mode), "f32", ["f32", "f32"], columns)
+        assert (got == 0).all()
+        assert list(np.signbit(got)) == wanted
+
+
+@pytest.mark.parametrize("mode", ["rn", "rz", "rm", "rp"])
 def test_fused_products_are_rounded_once(mode):
     reference = exactly(lambda x, y, z: x * y + z, "f32", mode)
     check(f"fma.{mode}.f32 {{0}}, {{1}}, {{2}}, {{3}};", "f32", ["f32"] * 3, reference, few=10)

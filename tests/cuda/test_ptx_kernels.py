@@ -194,41 +194,37 @@ def test_whole_numbers_of_32_bits_overflow(compile_kernel):
 # Planted mistakes. Each is one that a GPU would not speak of, and that often leaves the result as it should be.
 
 
-def product_without_second_barrier(a, b, c):
-    left = cuda.shared.array((TILE, TILE), float32)
-    right = cuda.shared.array((TILE, TILE), float32)
-    x, y = cuda.threadIdx.x, cuda.threadIdx.y
-    own = float32(0)
-    for k in range(0, a.shape[1], TILE):
-        left[y, x] = a[y, k + x]
-        right[y, x] = b[k + y, x]
-        cuda.syncthreads()
-        for i in range(TILE):
-            own += left[y, i] * right[i, x]
-    c[y, x] = own
+def product_with_barriers(first, second):
+    """A product of tiles, with a barrier after they are copied, and with one before the next are."""
+
+    def kernel(a, b, c):
+        left = cuda.shared.array((TILE, TILE), float32)
+        right = cuda.shared.array((TILE, TILE), float32)
+        x, y = cuda.threadIdx.x, cuda.threadIdx.y
+        own = float32(0)
+        for k in range(0, a.shape[1], TILE):
+            left[y, x] = a[y, k + x]
+            right[y, x] = b[k + y, x]
+            if first:
+                cuda.syncthreads()
+            for i in range(TILE):
+                own += left[y, i] * right[i, x]
+            if second:
+                cuda.syncthreads()
+        c[y, x] = own
+
+    return kernel
 
 
-def product_without_first_barrier(a, b, c):
-    left = cuda.shared.array((TILE, TILE), float32)
-    right = cuda.shared.array((TILE, TILE), float32)
-    x, y = cuda.threadIdx.x, cuda.threadIdx.y
-    own = float32(0)
-    for k in range(0, a.shape[1], TILE):
-        left[y, x] = a[y, k + x]
-        right[y, x] = b[k + y, x]
-        for i in range(TILE):
-            own += left[y, i] * right[i, x]
-        cuda.syncthreads()
-    c[y, x] = own
-
-
-@pytest.mark.parametrize("kernel", [product_without_first_barrier, product_without_second_barrier])
-def test_a_barrier_that_is_missing(compile_kernel, rng, kernel):
+def test_a_barrier_that_is_missing(compile_kernel, rng):
     a, b, c = numbers(rng, TILE, 2 * TILE), numbers(rng, 2 * TILE, TILE), np.zeros((TILE, TILE), np.float32)
-    with pytest.raises(
-        RaceError, match=r"shared memory at byte \d+ of \w+, which .* has \w+ with no barrier in between"
-    ):
-        run(compile_kernel(kernel, (MATRIX,) * 3, TILE**2), 1, (TILE, TILE), [a, b, c])
+    launch = 1, (TILE, TILE), [a, b, c]
+    run(compile_kernel(product_with_barriers(True, True), (MATRIX,) * 3, TILE**2), *launch)
+    np.testing.assert_allclose(c, a @ b, rtol=1e-4, atol=1e-5)
+    for barriers, race in (((False, True), "reads"), ((True, False), "writes")):
+        message = rf"{race} shared memory at byte \d+ of \w+, which .* has \w+ with no barrier in between"
+        with pytest.raises(RaceError, match=message):
+            run(compile_kernel(product_with_barriers(*barriers), (MATRIX,) * 3, TILE**2), *launch)
 
 
 def test_a_guard_that_is_missing(compile_kernel, rng):
@@ -288,7 +284,7 @@ def test_a_neighbour_read_without_a_barrier(compile_kernel):
         s[i] = x[i]
         y[i] = s[i + 1]
 
-    with pytest.raises(RaceError, match=r"of thread|which thread \d+ has read|reads shared"):
+    with pytest.raises(RaceError, match=r"reads shared memory .*, which thread \d+ has written with no barrier"):
         run(compile_kernel(shift, (VECTOR, VECTOR), 64), 1, 64, [np.ones(64, np.float32), np.zeros(64, np.float32)])
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 SCRIPT = """
-import simulator
+from fast.cuda import simulator
 
-simulator.bridge()
+handed = []
+simulator.bridge(lambda array: handed.append(array.shape) or array)
 import numpy as np
 from numba import cuda, float32, int32
 
@@ -37,6 +38,7 @@ def reverse_and_sum(x, out):
 x, out = np.arange(64, dtype=np.float32), np.zeros(128, np.float32)
 reverse_and_sum[2, 64](x, out)
 assert (out == np.tile(x.sum() + x[::-1], 2)).all(), out
+assert handed == [(2,), (64,)] * 2, handed
 
 
 @cuda.jit
@@ -86,6 +88,38 @@ else:
 
 
 @cuda.jit
+def meet(out, last):
+    i = cuda.threadIdx.x
+    if i > last:
+        return
+    for _ in range(3):
+        out[i] += out[(i + 1) % (last + 1)]
+        cuda.syncthreads()
+    if cuda.syncthreads_or(i == 1):
+        out[i] = cuda.syncthreads_count(i > 0)
+
+
+out = np.zeros(64)
+meet[1, 64](out, 40)  # the others have ended, and are not waited for
+assert list(out) == [40] * 41 + [0] * 23, out
+
+
+@cuda.jit
+def fail(out):
+    if cuda.threadIdx.x == 3:
+        out[64] = 1
+    cuda.syncthreads()
+
+
+try:
+    fail[1, 64](out)
+except IndexError as fault:
+    assert "tid=[3, 0, 0]" in str(fault), fault
+else:
+    raise AssertionError("an access outside of an array")
+
+
+@cuda.jit
 def alone(out):
     if cuda.threadIdx.x == 0:
         out[0] = cuda.shfl_down_sync(0xFFFFFFFF, out[0], 1)
@@ -103,7 +137,7 @@ print("all is well")
 
 
 def simulated(script: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
 
 
@@ -114,7 +148,7 @@ def test_kernels_run_in_the_simulator():
 
 def test_the_simulator_must_have_been_chosen():
     pytest.importorskip("numba.cuda")
-    import simulator
+    from fast.cuda import simulator
 
     with pytest.raises(RuntimeError, match="NUMBA_ENABLE_CUDASIM=1"):
         simulator.bridge()

@@ -177,6 +177,13 @@ def two_sum(x, y):
     return total, (x - (total - part)) + (y - part)
 
 
+def _sum(x, y, mode):
+    """`two_sum`, and where nothing is left of numbers with opposite signs, the zero that the mode asks for."""
+    total, rest = two_sum(x, y)
+    nothing = (total == 0) & (np.signbit(x) != np.signbit(y))
+    return np.where(nothing, -0.0 if mode == "rm" else 0.0, total), rest
+
+
 def two_product(x, y):
     """Their product, and what rounding takes away from it (Dekker)."""
     product = x * y
@@ -224,7 +231,7 @@ def _may_be_halfway(total) -> bool:
 def add(x, y, mode="rn"):
     if mode == "rn":
         return x + y
-    return round_to(*two_sum(x.astype(np.float64), y.astype(np.float64)), x.dtype, mode)
+    return round_to(*_sum(x.astype(np.float64), y.astype(np.float64), mode), x.dtype, mode)
 
 
 def subtract(x, y, mode="rn"):
@@ -253,7 +260,7 @@ def fused_multiply_add(x, y, z, mode="rn"):
         if not _may_be_halfway(total):
             return total.astype(np.float32)
     product, low = _product(x, y)
-    total, rest = two_sum(product, z.astype(np.float64))
+    total, rest = _sum(product, z.astype(np.float64), mode)
     return round_to(total, rest + low, x.dtype, mode)
 
 

@@ -10,6 +10,15 @@ from .operands import Step, apply, source, sources, vector
 from .parse import Instruction
 
 ROUNDING = ("rn", "rz", "rm", "rp")
+#: What may stand in an opcode beside its first word and its types. Anything else would be left out silently.
+_OF_ARITHMETIC = {*ROUNDING, "approx", "full", "ftz", "sat", "NaN", "lo", "hi"}
+_OF_CONVERSIONS = {*ROUNDING, *WHOLE, "ftz", "sat", "tf32", "rna"}
+
+
+def _refuse_unknown(instruction: Instruction, known: set[str]) -> None:
+    for word in instruction.words[1:]:
+        if word not in known and word not in DTYPES:
+            raise instruction.error(f"{word} is not known here")
 
 
 def compile_move(machine: Machine, instruction: Instruction) -> Step:
@@ -53,6 +62,7 @@ def _compile_repacking(machine: Machine, instruction: Instruction) -> Step:
 
 
 def compile_conversion(machine: Machine, instruction: Instruction) -> Step:
+    _refuse_unknown(instruction, _OF_CONVERSIONS)
     if "tf32" in instruction.words:
         mode = instruction.has("rna", "rn", "rz")
         return apply(machine, instruction, lambda x: arithmetic.to_tf32(x, mode), "f32", "b32")
@@ -105,20 +115,16 @@ def compile_comparison(machine: Machine, instruction: Instruction) -> Step:
 
 def _comparison(instruction: Instruction):
     """Where a number is nan, `lt` is false and `ltu` true; `num` says that none is nan, and `nan` that one is."""
-    name = instruction.words[1]
-    if not is_float(instruction.kind):
-        if name not in COMPARISONS:
-            raise instruction.error(f"{name} is no comparison")
-        return COMPARISONS[name]
-    if name == "nan":
-        return lambda x, y: np.isnan(x) | np.isnan(y)
-    if name == "num":
-        return lambda x, y: ~(np.isnan(x) | np.isnan(y))
-    if name in ("equ", "neu", "ltu", "leu", "gtu", "geu"):
-        compare = COMPARISONS[name[:-1]]
+    name, floats = instruction.words[1], is_float(instruction.kind)
+    if floats and name in ("nan", "num"):
+        return lambda x, y: (np.isnan(x) | np.isnan(y)) == (name == "nan")
+    with_nan = floats and name in ("equ", "neu", "ltu", "leu", "gtu", "geu")
+    compare = COMPARISONS.get(name[:-1] if with_nan else name)
+    if compare is None:
+        raise instruction.error(f"{name} is no comparison")
+    if with_nan:
         return lambda x, y: compare(x, y) | np.isnan(x) | np.isnan(y)
-    compare = COMPARISONS[name]
-    return lambda x, y: compare(x, y) & ~np.isnan(x) & ~np.isnan(y)
+    return (lambda x, y: compare(x, y) & ~np.isnan(x) & ~np.isnan(y)) if floats else compare
 
 
 def compile_selection(machine: Machine, instruction: Instruction) -> Step:
@@ -149,6 +155,7 @@ def compile_selection(machine: Machine, instruction: Instruction) -> Step:
 def compile_arithmetic(machine: Machine, instruction: Instruction) -> Step:
     """All that computes a result from arguments of one type, by the tables of arithmetic.py."""
     kind = instruction.kind
+    _refuse_unknown(instruction, _OF_ARITHMETIC)
     if kind == "pred":
         function = LOGICAL.get(instruction.family)
     else:
@@ -214,6 +221,8 @@ def compile_product(machine: Machine, instruction: Instruction) -> Step:
 def compile_with_carry(machine: Machine, instruction: Instruction) -> Step:
     """`add`, `sub` and `mad` of 32 bits that take a carry from the instruction before (addc) or give one (add.cc)."""
     family, gives = instruction.family, instruction.has("cc")
+    if width(instruction.kind) != 4 or (instruction.kind == "s32" and instruction.has("hi")):
+        raise instruction.error("a carry is supported for 32 bits without a sign")
     takes = family in ("addc", "subc", "madc")
     target = machine.as_written(instruction, instruction.operands[0], "u32")
     arguments = sources(machine, instruction, instruction.operands[1:], "u32")
@@ -258,6 +267,7 @@ def compile_bits(machine: Machine, instruction: Instruction) -> Step:
 
 def compile_permutation(machine: Machine, instruction: Instruction) -> Step:
     """`prmt`, in its mode without a name."""
+    _refuse_unknown(instruction, set())
     return apply(machine, instruction, arithmetic.permute_bytes, "b32", "b32")
 
 

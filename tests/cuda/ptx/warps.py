@@ -13,7 +13,7 @@ def compile_shuffle(machine: Machine, instruction: Instruction) -> Step:
     """`shfl.sync`: each thread takes what another one of its warp has.
 
     A thread that asks for one outside of its segment, or beyond the clamp, keeps its own. What a thread has that is not
-    here is undefined.
+    here, or not in the mask of the one that asks, is undefined.
     """
     mode = instruction.has("up", "down", "bfly", "idx")
     target_name, _, flag_name = instruction.operands[0].partition("|")
@@ -24,7 +24,8 @@ def compile_shuffle(machine: Machine, instruction: Instruction) -> Step:
     undefined = machine.undefined
 
     def shuffle(lanes):
-        machine.gather(mask(lanes), lanes)
+        masks = lanes.spread(mask(lanes))
+        machine.gather(masks, lanes)
         other, found = _partner(mode, lanes, distance(lanes), clamp(lanes))
         everyone = np.zeros(machine.count + WARP, np.uint32)
         here = np.zeros(machine.count + WARP, bool)
@@ -34,7 +35,8 @@ def compile_shuffle(machine: Machine, instruction: Instruction) -> Step:
             known = undefined.registers.get(instruction.operands[1])
             if known is not None:
                 lost[lanes.threads] |= known[lanes.index]
-            missing = lost[other] if lost[other].any() else None
+            missing = lost[other] | (masks >> (other % WARP).astype(np.uint32) & np.uint32(1) == 0)
+            missing = missing if missing.any() else None
             if missing is not None or undefined:
                 undefined.read([target_name], lanes, missing, instruction.line)
         target[lanes.index] = everyone[other]
@@ -60,20 +62,18 @@ def _partner(mode: str, lanes, distance, clamp):
 
 
 def compile_vote(machine: Machine, instruction: Instruction) -> Step:
-    """`vote.sync`: what the predicates of a warp have in common; `ballot` gives all of them as bits."""
+    """`vote.sync`: what the predicates of a mask's threads have in common; `ballot` gives all of them as bits."""
     mode = instruction.has("ballot", "any", "all", "uni")
     target = machine.as_written(instruction, instruction.operands[0], "b32" if mode == "ballot" else "pred")
     predicate = source(machine, instruction, instruction.operands[1], "pred")
     mask = source(machine, instruction, instruction.operands[2], "b32")
 
     def vote(lanes):
-        machine.gather(mask(lanes), lanes)
-        here = machine.active(lanes)
-        said = lanes.spread(predicate(lanes))
-        yes = np.zeros(len(here), np.uint32)
-        if said.any():
-            bits = machine.bits(lanes.threads[said])
-            yes = bits[lanes.threads // WARP]
+        masks = lanes.spread(mask(lanes))
+        machine.gather(masks, lanes)
+        here = machine.active(lanes) & masks
+        said = lanes.threads[lanes.spread(predicate(lanes))]
+        yes = machine.bits(said)[lanes.threads // WARP] & masks
         results = {"ballot": yes, "any": yes != 0, "all": yes == here, "uni": (yes == 0) | (yes == here)}
         target[lanes.index] = results[mode]
 
@@ -81,7 +81,7 @@ def compile_vote(machine: Machine, instruction: Instruction) -> Step:
 
 
 def compile_match(machine: Machine, instruction: Instruction) -> Step:
-    """`match.any.sync`: the threads of the warp that have the same value, as bits."""
+    """`match.any.sync`: the threads of the mask that have the same value, as bits."""
     if not instruction.has("any"):
         raise instruction.error("only match.any is supported")
     target = machine.as_written(instruction, instruction.operands[0], "b32")
@@ -89,11 +89,12 @@ def compile_match(machine: Machine, instruction: Instruction) -> Step:
     mask = source(machine, instruction, instruction.operands[2], "b32")
 
     def match(lanes):
-        machine.gather(mask(lanes), lanes)
+        masks = lanes.spread(mask(lanes))
+        machine.gather(masks, lanes)
         values, warps = lanes.spread(value(lanes)), lanes.threads // WARP
         same = (values[:, None] == values) & (warps[:, None] == warps)
         bits = np.uint32(1) << (lanes.threads % WARP).astype(np.uint32)
-        target[lanes.index] = np.where(same, bits, np.uint32(0)).sum(axis=1, dtype=np.uint32)
+        target[lanes.index] = np.where(same, bits, np.uint32(0)).sum(axis=1, dtype=np.uint32) & masks
 
     return match
 
