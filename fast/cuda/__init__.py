@@ -9,6 +9,6 @@ from typing import Any
 
 def __getattr__(name: str) -> Any:
     raise AttributeError(
-        f"fast.cuda has no attribute {name!r}; fast.devices() tells what there is to compute on, and tensors stay on "
-        "the CPU so far"
+        f"fast.cuda has no attribute {name!r}; fast.devices() tells what there is to compute on, and x.to('cuda') and "
+        "model.to('cuda') move there"
     )
