@@ -174,7 +174,7 @@ def _lower_max_pool(recorder: Any, node: Tensor) -> Any:
         target = recorder.gradient(x)
         if target is not None:
             sizes = planes, size // planes, x.data.size // planes
-            recorder.emit_loop("max_pool_grad", *sizes, grad, winners, target, **work, shape=x.shape)
+            recorder.emit_loop("max_pool_grad", *sizes, grad, winners, target, table, **work, shape=x.shape)
         return [target]
 
     return y, backward

@@ -25,12 +25,12 @@ def embedding(indices: Labels, weight: Matrix, y: Matrix, flaws: Places):
 
 
 def embedding_grad(grad: Matrix, indices: Labels, grad_weight: Matrix):
-    """grad_weight[indices[n]] += grad[n] for each n; grad_weight (rows, D) begins as 0.
+    """grad_weight[indices[n]] += grad[n] for each n whose index is a row; grad_weight (rows, D) begins as 0.
 
     Several n may have the same row, so the additions are atomic: done by memory itself, one after the other, in an
     order that differs from run to run, and with it the last digit of the sums. A warp for each n.
     """
     n, lane = warp_of_grid()
-    if n < indices.size:
+    if n < indices.size and 0 <= indices[n] < grad_weight.shape[0]:
         for d in range(lane, grad.shape[1], WARP):
             cuda.atomic.add(grad_weight, (indices[n], d), grad[n, d])
