@@ -121,7 +121,8 @@ class DeviceArray:
 
     def write(self, numbers: np.ndarray) -> None:
         """Overwrite all numbers with those of an array of the same shape, of the CPU."""
-        self._block.array.copy_to_device(np.ascontiguousarray(numbers, self.dtype).ravel())
+        if self.size:
+            self._block.array.copy_to_device(np.ascontiguousarray(numbers, self.dtype).ravel())
 
     def copy(self) -> DeviceArray:
         """The same numbers in memory of their own."""

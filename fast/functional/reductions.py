@@ -34,8 +34,9 @@ def mean(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 def _total(rule: Rule, x: Tensor, dims: tuple[int, ...], keepdim: bool, count: int) -> Tensor:
     if placement.used and placement.on_gpu(rule.symbol, x):
-        kept_shape = tuple([1 if i in dims else length for i, length in enumerate(x.shape)])
-        return placement.eager().launched(rule, checks.reduced(x.shape, dims, keepdim), (x,), (kept_shape, count))
+        return placement.eager().launched(
+            rule, checks.reduced(x.shape, dims, keepdim), (x,), (checks.kept(x.shape, dims), count)
+        )
     kept = elementwise.total(x.data, dims)
     if count != 1:
         kept /= count
@@ -177,9 +178,9 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 
 def _extreme(name: str, where: Callable[..., Any], x: Tensor, dim: int | None, keepdim: bool) -> Any:
+    if placement.used and placement.on_gpu(name, x):
+        return _extreme_on_gpu(name, where, x, dim, keepdim)
     places = _where_extreme(name, where, x, dim, keepdim=True)
-    if placement.used and x.data.dtype.kind == "f" and placement.on_gpu(name, x):
-        return _extreme_on_gpu(name, x, places, dim, keepdim)
     if dim is None:
         y = np.array(x.data.ravel()[int(places.item())], x.data.dtype).reshape(places.shape if keepdim else ())
         return record(_OF_ALL[name], y, (x,))
@@ -190,14 +191,17 @@ def _extreme(name: str, where: Callable[..., Any], x: Tensor, dim: int | None, k
     return Extreme(chosen, places if keepdim else places.squeeze(dim))
 
 
-def _extreme_on_gpu(name: str, x: Tensor, places: Tensor, dim: int | None, keepdim: bool) -> Any:
-    """The same there; whoever asks for all elements need not know where they stand."""
+def _extreme_on_gpu(name: str, where: Callable[..., Any], x: Tensor, dim: int | None, keepdim: bool) -> Any:
+    """The same there; whoever asks for all elements need not know where they stand. Whole numbers by the CPU."""
+    if x.data.dtype.kind != "f":
+        found = _extreme(name, where, x.cpu(), dim, keepdim)
+        return found.cuda() if dim is None else Extreme(*[part.cuda() for part in found])
     if dim is None:
-        return placement.eager().launched(_OF_ALL[name], places.shape if keepdim else (), (x,))
+        checks.some_elements(name, x.shape, None)
+        return placement.eager().launched(_OF_ALL[name], checks.reduced(x.shape, range(x.ndim), keepdim), (x,))
+    places = _where_extreme(name, where, x, dim, keepdim)
     dim = checks.dimension(name, dim, x.shape)
-    shape = checks.reduced(x.shape, (dim,), keepdim)
-    chosen = placement.eager().launched(_OF_LINES[name], shape, (x,), (dim, None))
-    return Extreme(chosen, places if keepdim else places.squeeze(dim))
+    return Extreme(placement.eager().launched(_OF_LINES[name], places.shape, (x,), (dim, None)), places)
 
 
 def _of_all_grad(node: Tensor, grad: np.ndarray) -> Gradients:
