@@ -140,9 +140,7 @@ class Training:
 
     def _fetch(self, array: Any) -> np.ndarray:
         """An array of the GPU, once everything that was launched is done."""
-        stream = self.programs[0].stream
-        if stream:
-            stream.synchronize()
+        package.cuda.synchronize()
         return array.copy_to_host()
 
 
