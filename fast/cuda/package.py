@@ -44,3 +44,18 @@ def _choose() -> tuple[Any, Any, Any, Any]:
 #: `cuda` and `types` are the package's; `device` marks a function that kernels call; `intrinsic` makes one of
 #: instructions, and is None where only Python is understood.
 cuda, types, intrinsic, device = _choose()
+
+
+def recording_stream() -> Any:
+    """A new stream of the GPU whose launches can be recorded as a graph; 0, CUDA's default stream, if there is none.
+
+    What is launched on one stream does not wait for what is launched on another.
+    """
+    if NAME != "numba-cuda" or SIMULATED:
+        return 0
+    try:
+        gpu = importlib.import_module("cuda.core").Device()
+    except ImportError:  # an older numba-cuda comes without
+        return 0
+    gpu.set_current()
+    return gpu.create_stream()

@@ -71,7 +71,8 @@ class Program(Gpu):
     the seed of dropout, are gone through in every step.
 
     recorder: see there; with every place it has its start in the memory.
-    memory: an array (M,) on the GPU, which must be as large as that; flaws, stream: see `Gpu`.
+    memory: an array (M,) on the GPU, which must be as large as that; flaws, stream: see `Gpu`; with a stream of
+        `package.recording_stream` a step takes a launch for each way in the place of dozens.
     steps: how many there were before, from which the seeds of random numbers go on.
     integers: the whole numbers of the program, as Python knows them: lists for kernels, which never change, and numbers
         that `grow`. The same on the GPU, and there those that come with the batch.
@@ -93,6 +94,7 @@ class Program(Gpu):
         self._free: list[Any] = []
         self._taken: list[Any] = []
         self._bound: list[Bound] | None = None
+        self._graphs: dict[tuple[int, int], Any] = {}
         self._varies = False
         self._launches = [self._bind(instruction) for instruction in recorder.instructions]
 
@@ -134,7 +136,7 @@ class Program(Gpu):
     def start(self, kernel: Any, launch: Launch, arguments: Sequence[Any]) -> None:
         bound = Bound(kernel, launch, arguments)
         if self._bound is None:
-            self._start(bound)
+            self._start(bound, self.stream)
         else:
             self._bound.append(bound)
 
@@ -142,14 +144,32 @@ class Program(Gpu):
     # For whoever runs it.
 
     def replay(self, start: int = 0, stop: int | None = None) -> None:
-        """Carry out the instructions from number `start` on, to the last one or that before `stop`."""
-        for k in range(start, len(self._launches) if stop is None else stop):
-            launches = self._launches[k]
-            if launches is None:
-                self._carry_out(self.recorder.instructions[k])
-            else:
-                for bound in launches:
-                    self._start(bound)
+        """Carry out the instructions from number `start` on, to the last one or that before `stop`.
+
+        On a stream that records, the same ones again are started all at once, as a CUDA graph, unless some of them
+        change from step to step. (The first time their kernels are loaded, which a graph has no place for.)
+        """
+        span = slice(start, len(self._launches) if stop is None else stop)
+        graph = self._graphs.get((span.start, span.stop))
+        if graph is not None:
+            graph.launch(self.stream)
+            return
+        launches = self._launches[span]
+        for instruction, bound in zip(self.recorder.instructions[span], launches, strict=True):
+            if bound is None:
+                self._carry_out(instruction)
+            for one in bound or ():
+                self._start(one, self.stream)
+        if self.stream and any(launches) and None not in launches:
+            self._graphs[span.start, span.stop] = self._recorded([one for some in launches for one in some or ()])
+
+    def _recorded(self, launches: Sequence[Bound]) -> Any:
+        """The launches as a graph."""
+        builder = self.stream.create_graph_builder()
+        builder.begin_building()
+        for one in launches:
+            self._start(one, builder)
+        return builder.end_building().complete()
 
     def read_counts(self) -> None:
         """Take over the whole numbers that tensors count: in a step, each call finds one more than the call before."""
@@ -166,9 +186,9 @@ class Program(Gpu):
         for place, stride in self._strides:
             self.integers[place] += stride
 
-    def _start(self, bound: Bound) -> None:
+    def _start(self, bound: Bound, stream: Any) -> None:
         kernel, launch, arguments = bound
-        kernel[launch.grid, launch.block, self.stream, launch.shared](*arguments)
+        kernel[launch.grid, launch.block, stream, launch.shared](*arguments)
 
     def _bind(self, instruction: Instruction) -> list[Bound] | None:
         """What an instruction launches; None where that differs from step to step."""
