@@ -65,6 +65,7 @@ class Step:
     """
 
     _recorder: Callable[..., Recorder] = Recorder
+    _programs: Any
 
     def __init__(
         self, loss: Loss, optimizer: Any, penalty: Callable[[], Tensor] | None, max_norm: float, clip_value: float
@@ -292,16 +293,15 @@ class Step:
                 if tensor._memory is not None and tensor._memory.written != self._leaves.get((tensor, place)):
                     self._memory[place.start : place.start + place.size] = tensor.data.ravel()
                     self._leaves[tensor, place] = tensor._memory.written
-        for number, recorder in enumerate(self._recorders):
-            integers = self._integers_of(number)
-            for k, (tensor, position) in enumerate(recorder.counts):
-                calls = sum(other is tensor for other, _ in recorder.counts[: k + 1])
-                integers[position] = tensor.item() + calls
+        self._read_counts()
         return settings
 
-    def _integers_of(self, number: int) -> np.ndarray:
-        """The whole numbers of a program."""
-        return self._integers[self._programs.parts[number, 9] :]
+    def _read_counts(self) -> None:
+        """Take over the whole numbers that tensors count: in a step, each call finds one more than the call before."""
+        for recorder, start in zip(self._recorders, self._programs.parts[:, 9], strict=True):
+            for k, (tensor, position) in enumerate(recorder.counts):
+                calls = sum(other is tensor for other, _ in recorder.counts[: k + 1])
+                self._integers[start + position] = tensor.item() + calls
 
     def _end(self, settings: optimizers.Settings, updates: int) -> None:
         """Tell the tensors that they were written to, and the optimizer what it remembers after so many updates."""

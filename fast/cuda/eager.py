@@ -37,7 +37,7 @@ class Eager(Lowering):
         """The array of a tensor, in the type of all numbers."""
         if tensor is None:
             return -1
-        array = placement.moved(tensor.data, "cuda")
+        array: Any = placement.moved(tensor.data, "cuda")
         return array if array.dtype == self.dtype else array.astype(self.dtype)
 
     def new(self, size: int) -> DeviceArray:
@@ -58,7 +58,7 @@ class Eager(Lowering):
         self.emit("fill", place.size, place, numbers=[number.data.item()])
         return place
 
-    def labels(self, tensor: Tensor) -> DeviceArray:
+    def labels(self, tensor: Tensor) -> Any:
         return tensor.data if tensor.data.dtype == np.int64 else tensor.data.astype(np.int64)
 
     def whole(self, numbers: Sequence[int] | np.ndarray) -> Whole:
@@ -143,7 +143,8 @@ def apply(op: Op, rule: Rule, tensors: tuple[Tensor, ...]) -> Tensor:
     shape = checks.broadcast_shape(op.symbol, *[tensor.shape for tensor in tensors])
     if tensors[0].data.dtype.kind == "f":
         return launched(rule, shape, tensors)
-    return Tensor(upload(elementwise.forward(op, [placement.host(tensor.data) for tensor in tensors])))
+    found = elementwise.forward(op, [placement.host(tensor.data) for tensor in tensors])
+    return Tensor(placement.moved(found, "cuda"))
 
 
 def largest(x: Tensor, sign: int, parts: tuple[int, int, int], shape: tuple[int, ...]) -> Tensor:
@@ -152,7 +153,7 @@ def largest(x: Tensor, sign: int, parts: tuple[int, int, int], shape: tuple[int,
     y, winners = recorder.new(parts[0] * parts[2]), recorder.room(parts[0] * parts[2])
     recorder.emit("extreme", *parts, x.data, y, winners, numbers=[sign])
     places = recorder.gpu.short(winners, parts[0] * parts[2]).copy_to_host()
-    return Tensor(upload(places.astype(np.int64).reshape(shape)))
+    return Tensor(placement.moved(places.astype(np.int64).reshape(shape), "cuda"))
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ class Block:
     def __init__(self, size: int, dtype: np.dtype) -> None:
         self.key = dtype.char, size
         kept = _free[self.key]
-        self.array = kept.pop() if kept else cuda.device_array(size, dtype)
+        self.array: Any = kept.pop() if kept else cuda.device_array(size, dtype)
 
     def __del__(self, free: dict[tuple[str, int], list[Any]] = _free) -> None:
         free[self.key].append(self.array)
@@ -55,7 +55,8 @@ class Part:
     __slots__ = ("array", "whole")
 
     def __init__(self, room: Block | Part, start: int, stop: int) -> None:
-        self.array, self.whole = room.array[start:stop], _whole(room)
+        self.array: Any = room.array[start:stop]
+        self.whole = _whole(room)
 
 
 class DeviceArray:
@@ -198,7 +199,7 @@ class Whole:
 
     _known: ClassVar[OrderedDict[bytes, DeviceArray]] = OrderedDict()
 
-    def __init__(self, numbers: Sequence[int] | np.ndarray) -> None:
+    def __init__(self, numbers: Sequence[Any] | np.ndarray) -> None:
         self.numbers = np.ascontiguousarray(numbers, np.int64).ravel()
 
     def there(self) -> DeviceArray:
@@ -221,7 +222,7 @@ class Arrays(Gpu):
         self._scratch: list[DeviceArray] = []
 
     @property
-    def flaws(self) -> Any:  # type: ignore[override]
+    def flaws(self) -> Any:
         self.refuses = True
         return _flaws().view(1)
 

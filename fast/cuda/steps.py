@@ -42,8 +42,9 @@ class GpuStep(Step):
         self._training = Training(programs, state, list(self._buffers.values()))
         return programs
 
-    def _integers_of(self, number: int) -> np.ndarray:
-        return self._programs[number].integers
+    def _read_counts(self) -> None:
+        for program in self._programs:
+            program.read_counts()
 
     def _train(
         self,

@@ -44,8 +44,8 @@ def batch_norm(
     if placement.used and placement.on_gpu("batch_norm", *parents, running_mean, running_var, num_batches_tracked):
         if training:
             batch_share(momentum, num_batches_tracked)  # the instruction moves the running means
-        saved = None, weight is not None, training, None, None, settings
-        return placement.eager().launched(_BATCH_NORM, x.shape, parents, saved)
+        given = None, weight is not None, training, None, None, settings
+        return placement.eager().launched(_BATCH_NORM, x.shape, parents, given)
     numbers, factors, offsets = _with_defaults(parents, weight, bias, x.shape[1:2])
     mean, variance = np.empty(x.shape[1]), np.empty(x.shape[1])
     if not training:

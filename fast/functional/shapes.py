@@ -61,8 +61,9 @@ _RESHAPE = Rule("reshape", _reshape_grad, reads=(), lower=_lower_same)
 
 def shares_memory(x: Tensor, y: Tensor) -> bool:
     """Whether writing to x changes y."""
-    if placement.is_device_array(x.data):
-        return x.data.shares_memory(y.data) or x.data.size == 0
+    if placement.used and placement.on_gpu("view", x):
+        there: Any = x.data
+        return there.shares_memory(y.data) or there.size == 0
     return np.may_share_memory(x.data, y.data) or x.data.size == 0
 
 
