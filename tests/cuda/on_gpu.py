@@ -366,7 +366,7 @@ def test_what_is_wrong_is_said():
 
 
 def models():
-    """Models that take (4, ...) and give (4, 3), each anew, with what they are given."""
+    """Models that take (N, ...) and give (N, 3), each anew, with what they are given."""
     return {
         "mlp": (lambda: nn.MLP([5, 4, 3], "tanh", engine=fast, seed=0, dtype="float64"), numbers(4, 5)),
         "cnn": (
@@ -379,20 +379,20 @@ def models():
                 nn.Dropout(0.3, seed=3),
                 nn.Linear(8, 3, engine=fast, seed=2, dtype="float64"),
             ),
-            numbers(4, 1, 4, 4),
+            numbers(2, 1, 4, 4),
         ),
         "lstm": (
             lambda: nn.Sequential(nn.LSTM(2, 3, engine=fast, seed=1, dtype="float64"), nn.LastStep()),
-            numbers(4, 3, 2),
+            numbers(2, 2, 2),
         ),
         "attention": (
             lambda: nn.Sequential(
                 nn.MultiheadAttention(4, 2, engine=fast, seed=1, dtype="float64"),
                 nn.LayerNorm(4, engine=fast, dtype="float64"),
                 nn.Flatten(),
-                nn.Linear(12, 3, engine=fast, seed=2, dtype="float64"),
+                nn.Linear(8, 3, engine=fast, seed=2, dtype="float64"),
             ),
-            numbers(4, 3, 4),
+            numbers(2, 2, 4),
         ),
     }
 
@@ -403,10 +403,8 @@ TARGETS = np.array([0, 2, 1, 1])
 def trained(make, x, device, optimizer, compile=False, **settings):
     """The losses of a training, and the model afterwards."""
     model = make().to(device)
-    data = x, TARGETS
-    history = nn.fit(
-        model, data, nn.cross_entropy, optimizer(model.parameters()), 3, compile=compile, validation=data, **settings
-    )
+    data = x, TARGETS[: len(x)]
+    history = nn.fit(model, data, nn.cross_entropy, optimizer(model.parameters()), 2, compile=compile, **settings)
     assert all(p.device == device for p in model.parameters())
     return history, model
 
@@ -414,8 +412,6 @@ def trained(make, x, device, optimizer, compile=False, **settings):
 def same_training(make, x, optimizer, **settings):
     (one, there), (other, here) = [trained(make, x, device, optimizer, **settings) for device in ("cuda", "cpu")]
     np.testing.assert_allclose(one.step_loss, other.step_loss, rtol=1e-10)
-    np.testing.assert_allclose(one.validation_loss, other.validation_loss, rtol=1e-10)
-    assert one.metrics == other.metrics
     for name, array in there.state_dict().items():
         np.testing.assert_allclose(array, here.state_dict()[name], rtol=1e-9, atol=1e-10, err_msg=name)
 
@@ -423,7 +419,18 @@ def same_training(make, x, optimizer, **settings):
 @pytest.mark.parametrize("name", models())
 def test_a_model_trains_alike(name):
     make, x = models()[name]
-    same_training(make, x, lambda parameters: nn.Adam(parameters, lr=0.05), batch_size=2, metrics="accuracy")
+    same_training(make, x, lambda parameters: nn.Adam(parameters, lr=0.05), batch_size=2)
+
+
+def test_validation_and_metrics_are_measured_alike():
+    make, x = models()["mlp"]
+    found = []
+    for device in ("cuda", "cpu"):
+        data = x, TARGETS
+        history, _ = trained(make, x, device, nn.SGD, validation=data, metrics="accuracy")
+        found.append((history.validation_loss, history.metrics))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-10)
+    assert found[0][1] == found[1][1]
 
 
 OPTIMIZERS = {
