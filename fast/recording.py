@@ -22,8 +22,10 @@ from numba.np.numpy_support import from_dtype
 
 from fast import threads
 from fast.addresses import address, product
-from fast.elementwise import FORWARD, differences
+from fast.elementwise import FORWARD
 from fast.kernels import steps as kernels
+from fast.lowering import Lowering
+from fast.placement import host
 from fast.tensors import Tensor, latest_first
 
 #: The columns of an instruction: the address of its kernel and up to this many arguments less one.
@@ -101,7 +103,7 @@ class Programs(NamedTuple):
 
 
 @dataclass
-class Recorder:
+class Recorder(Lowering):
     """Writes the program of a graph.
 
     parameters: leaves that learn, whose numbers and gradients lie one behind the other at the beginning of the memory.
@@ -144,7 +146,7 @@ class Recorder:
             if tensor.data.dtype.kind == "f":
                 self._fixed.append(self._values.setdefault(tensor, Place(tensor.data.size)))
             else:
-                self._labels[tensor] = self.whole([0] * tensor.data.size)
+                self._labels[tensor] = self.room(tensor.data.size)
 
     # ------------------------------------------------------------------------------------------------------------------
     # For rules.
@@ -173,17 +175,17 @@ class Recorder:
         """A place for numbers of float64, whatever the type of all others."""
         return Place(size * np.dtype(np.float64).itemsize // self.dtype.itemsize)
 
-    def constant(self, array: np.ndarray) -> Place:
+    def constant(self, array: Any) -> Place:
         """A place for numbers that never change."""
         place = Place(array.size)
-        self.constants.append((np.ascontiguousarray(array, self.dtype).ravel(), place))
+        self.constants.append((np.ascontiguousarray(host(array), self.dtype).ravel(), place))
         return place
 
     def labels(self, tensor: Tensor) -> int:
         """Where the whole numbers of a tensor lie."""
         if tensor not in self._labels:
             known = self._labels.get(self._source(tensor))
-            self._labels[tensor] = self.whole(tensor.data.ravel().tolist()) if known is None else known
+            self._labels[tensor] = self.whole(host(tensor.data).ravel()) if known is None else known
         return self._labels[tensor]
 
     def _source(self, tensor: Tensor) -> Tensor:
@@ -195,10 +197,14 @@ class Recorder:
                 return given
         return tensor
 
-    def whole(self, numbers: Sequence[int]) -> int:
+    def whole(self, numbers: Sequence[int] | np.ndarray) -> int:
         """A place for whole numbers."""
-        self.integers += numbers
+        self.integers += numbers.tolist() if isinstance(numbers, np.ndarray) else numbers
         return len(self.integers) - len(numbers)
+
+    def room(self, count: int) -> int:
+        """A place for so many whole numbers, which instructions write."""
+        return self.whole([0] * count)
 
     def listed(self, places: Sequence[Place]) -> int:
         """A place for a list of places, each with its start and its size."""
@@ -264,58 +270,13 @@ class Recorder:
         link = Link(kernel.__name__, where, places, size / threshold)
         self.instructions.append(Instruction(link.name, 0, (), (), size, shape, places, (link,)))
 
-    def stretched(self, tensor: Tensor, shape: tuple[int, ...]) -> Place | int:
-        """The numbers of a tensor, broadcast to a shape."""
-        if tensor.shape == shape:
-            return self.value(tensor)
-        if not tensor.shape and not tensor.requires_grad and tensor not in self._values:  # a number in an expression
-            return self.constant(np.broadcast_to(tensor.data, shape))
-        place, before = self.value(tensor), (1,) * (len(shape) - tensor.ndim) + tensor.shape
-        for first, last in reversed(differences(before, shape)):
-            after = before[:first] + shape[first:last] + before[last:]
-            place = self.spread(place, after, first, last, 1)
-            before = after
-        return place
+    def is_number(self, tensor: Tensor) -> bool:
+        """Whether a tensor is a plain number in an expression, and no input."""
+        return super().is_number(tensor) and tensor not in self._values
 
-    def spread(self, place: Place | int, shape: tuple[int, ...], first: int, last: int, count: int) -> Place:
-        """Numbers that are repeated along the dimensions from `first` to `last`, divided by a count."""
-        new = self.new(math.prod(shape))
-        parts = [math.prod(part) for part in (shape[:first], shape[first:last], shape[last:])]
-        self.emit("spread", *parts, place, new, flops=new.size, shape=shape, numbers=[count])
-        return new
-
-    def total(self, place: Place, shape: tuple[int, ...], first: int, last: int, count: int) -> Place:
-        """Sums over the dimensions from `first` to `last`, divided by a count."""
-        parts = [math.prod(part) for part in (shape[:first], shape[first:last], shape[last:])]
-        new = self.new(parts[0] * parts[2])
-        self.emit("total", *parts, place, new, flops=place.size, shape=(*shape[:first], *shape[last:]), numbers=[count])
-        return new
-
-    def picked(self, place: Place, numbers: np.ndarray, target: Place | None = None) -> Place:
-        """The elements of a place with these numbers, in their order; the place itself, if it holds just those.
-
-        target: where they shall be, wherever they are now; a new place unless given.
-        """
-        chosen = numbers.ravel()
-        if target is None and chosen.size == place.size and (chosen == np.arange(chosen.size)).all():
-            return place
-        new = self.new(chosen.size) if target is None else target
-        table = self.whole(chosen.tolist())
-        self.emit("select", chosen.size, table, place, new, shape=numbers.shape, numbers=[0])
-        return new
-
-    def rearranged(self, x: Tensor, shape: tuple[int, ...], places: np.ndarray, filling: float = 0.0) -> tuple:
-        """The elements of x at these places, in another shape, -1 for `filling`; returned as a rule's `lower` does."""
-        table, size, y = self.whole(places.ravel().tolist()), places.size, self.new(places.size)
-        self.emit("select", size, table, self.value(x), y, shape=shape, numbers=[filling])
-
-        def backward(grad: Place) -> list[Place | None]:
-            target = self.gradient(x)
-            if target is not None:
-                self.emit("put_sums", size, table, grad, target, x.data.size, flops=size, shape=x.shape)
-            return [target]
-
-        return y, backward
+    def filled(self, number: Tensor, shape: tuple[int, ...]) -> Place:
+        """A place full of a number, which never changes."""
+        return self.constant(np.broadcast_to(host(number.data), shape))
 
     def seed(self, number: int) -> int:
         """A place for the seed of random numbers, which will be another one in every step."""
@@ -336,14 +297,6 @@ class Recorder:
             return -1
         self.counts.append((tensor, self.whole([0])))
         return self.counts[-1][1]
-
-    def unstretched(self, place: Place, shape: tuple[int, ...], to: tuple[int, ...]) -> Place:
-        """Sums over the dimensions in which `to` was stretched to become `shape`."""
-        before = (1,) * (len(shape) - len(to)) + to
-        for first, last in reversed(differences(before, shape)):
-            place = self.total(place, shape, first, last, 1)
-            shape = shape[:first] + before[first:last] + shape[last:]
-        return place
 
     # ------------------------------------------------------------------------------------------------------------------
     # The whole graph.

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from importlib import import_module
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -13,11 +14,12 @@ import numba
 import numpy as np
 from numba import types
 
-from fast import optimizers, threads
+from fast import optimizers, placement, threads
 from fast.addresses import address
 from fast.arrays import aligned
 from fast.functional.updates import LARGE
 from fast.kernels import steps as kernels
+from fast.placement import host
 from fast.recording import Place, Programs, Recorder, differences_between, rounded
 from fast.tensors import Tensor, mark_written, overwrite, taken_back
 from micro.vocabulary import grad_mode
@@ -43,6 +45,17 @@ class Measured(NamedTuple):
     seconds: float
 
 
+class Tables(NamedTuple):
+    """Data of a step, prepared by `Step.prepare`.
+
+    arrays: with a row for each sample. floats (N, F), whole (N, W): the same side by side, where the step computes.
+    """
+
+    arrays: list[np.ndarray]
+    floats: Any
+    whole: Any
+
+
 class Step:
     """A compiled training step: forward, loss, backward, clipping, update. `fast.compile_step` makes it.
 
@@ -50,6 +63,9 @@ class Step:
     the tensors share from then on: what changes here changes there. For each shape of a batch the step is recorded
     anew, which takes as long as a few ordinary steps.
     """
+
+    _recorder: Callable[..., Recorder] = Recorder
+    _programs: Any
 
     def __init__(
         self, loss: Loss, optimizer: Any, penalty: Callable[[], Tensor] | None, max_norm: float, clip_value: float
@@ -73,8 +89,8 @@ class Step:
         self._leaves: dict[tuple[Tensor, Place], int] = {}  # when those were written to whose numbers are in the memory
         self._integers = np.empty(0, np.int64)
         self._count = 0  # of the steps so far
-        self._memory = np.zeros(2 * self.ends[-1], self.dtype)  # parameters, gradients, and the rest
-        self._state = np.zeros((3, self.ends[-1]), self.dtype)
+        self._memory = self._zeros(2 * self.ends[-1])  # parameters, gradients, and the rest
+        self._state = self._zeros(3, self.ends[-1])
         self._views, self._seen = self._make_views(), self._memory  # which they show
         rows = zip(*map(self._split, self._state), strict=True)
         names = optimizers.REMEMBERS[self._settings().kind]
@@ -87,7 +103,7 @@ class Step:
     def run(self, data: Sequence[Any], order: Any, learning_rates: Any = None) -> np.ndarray:
         """Many steps in one call; returns their losses, each before its update.
 
-        data: arrays with a row for each sample, as the loss takes them.
+        data: arrays with a row for each sample, as the loss takes them; or what `prepare` has made of them.
         order (steps, batch): the rows of each step's batch; -1 fills up a batch that is smaller. Or (steps, batches,
             batch): the gradients of several batches are added up for one update, as if they were one, in the memory of
             one; -1 fills up a step that has fewer.
@@ -95,7 +111,8 @@ class Step:
 
         A loss that is infinite or not a number is the last one: that step changes nothing.
         """
-        arrays, order = self._arrays(data), np.atleast_2d(np.asarray(order, np.int64))
+        tables, order = self.prepare(data), np.atleast_2d(np.asarray(order, np.int64))
+        arrays = tables.arrays
         _check_order(order, len(arrays[0]))
         rates = np.full(len(order), self.optimizer.lr) if learning_rates is None else np.asarray(learning_rates, float)
         if rates.shape != order.shape[:1]:
@@ -109,8 +126,18 @@ class Step:
         for size, adds in {*zip(sizes.tolist(), several.tolist(), strict=True)}:
             alike = (sizes == size) & (several == adds)
             which[alike] = self._program([array[rows[alike.argmax(), :size]] for array in arrays], adds)
-        shares, tables = sizes / np.bincount(steps, sizes)[steps], _tables(arrays, self.dtype)
-        return self._train(*tables, rows, which, rates, steps, shares)
+        shares = sizes / np.bincount(steps, sizes)[steps]
+        return self._train(tables.floats, tables.whole, rows, which, rates, steps, shares)
+
+    def prepare(self, data: Sequence[Any] | Tables) -> Tables:
+        """Data as `run` takes them; for many calls with the same data it is quicker to do this once.
+
+        On a GPU it copies them there. Arrays that are changed afterwards are not looked at again.
+        """
+        if isinstance(data, Tables):
+            return data
+        arrays = self._arrays(data)
+        return Tables(arrays, *self._there(_tables(arrays, self.dtype)))
 
     def run_batches(self, batches: Sequence[Sequence[Any]]) -> np.ndarray:
         """A step on each of these batches in turn, which may be of different shapes; returns their losses, as `run`.
@@ -121,7 +148,7 @@ class Step:
         if not found:
             raise ValueError("run_batches: there are no batches; give at least one")
         which, steps = np.array([self._program(arrays) for arrays in found]), np.arange(len(found))
-        rates, tables = np.full(len(found), self.optimizer.lr), _tables_of_batches(found, self.dtype)
+        rates, tables = np.full(len(found), self.optimizer.lr), self._there(_tables_of_batches(found, self.dtype))
         return self._train(*tables, steps[:, None], which, rates, steps, np.ones(len(found)))
 
     def gradients(self, *batch: Any, batch_size: int | None = None) -> float:
@@ -172,6 +199,22 @@ class Step:
         return "\n".join(lines)
 
     # ------------------------------------------------------------------------------------------------------------------
+    # Where the numbers lie.
+
+    def _zeros(self, *shape: int) -> Any:
+        """Memory for so many numbers, which begin as 0."""
+        return np.zeros(shape, self.dtype)
+
+    def _enlarge(self, size: int) -> None:
+        """Make the memory larger, by zeros behind what is there."""
+        before, self._memory = self._memory, aligned((size,), self.dtype)
+        self._memory[: len(before)], self._memory[len(before) :] = before, 0
+
+    def _there(self, tables: tuple[np.ndarray, np.ndarray]) -> tuple[Any, Any]:
+        """Tables of samples where the step computes."""
+        return tables
+
+    # ------------------------------------------------------------------------------------------------------------------
     # Running.
 
     def _one(self, batch: Sequence[Any], updates: bool, batch_size: int | None = None) -> float:
@@ -182,7 +225,7 @@ class Step:
         which = np.array([self._program(part, len(parts) > 1) for part in parts])
         rates, shares = np.array([self.optimizer.lr]), np.array([len(part[0]) / count for part in parts])
         order, steps = np.arange(len(parts))[:, None], np.zeros(len(parts), np.int64)
-        tables = _tables_of_batches(parts, self.dtype)
+        tables = self._there(_tables_of_batches(parts, self.dtype))
         return float(self._train(*tables, order, which, rates, steps, shares, updates)[0])
 
     def _train(
@@ -222,9 +265,17 @@ class Step:
         recorder, start = self._recorders[which[done]], self._programs.parts[which[done], 9]
         if self._integers[start + kernels.REFUSED]:
             self._integers[start + kernels.REFUSED] = 0
-            with taken_back():
-                self._losses(recorder.read_inputs(self._memory, self._integers[start:]))  # which says what is wrong
-            raise ValueError(f"run: the loss does not take the numbers of step {steps[done]}")
+            self._complain(recorder, self._memory, self._integers[start:], steps[done])
+
+    def _complain(self, recorder: Recorder, memory: np.ndarray, integers: np.ndarray, step: int) -> None:
+        """Raise the error of the loss that does not take the numbers of its batch."""
+        with taken_back():
+            self._losses([self._beside(tensor) for tensor in recorder.read_inputs(memory, integers)])
+        raise ValueError(f"run: the loss does not take the numbers of step {step}")
+
+    def _beside(self, tensor: Tensor) -> Tensor:
+        """A tensor of a batch, moved to where the parameters lie."""
+        return tensor.move_(self.parameters[0].device)
 
     def _begin(self) -> optimizers.Settings:
         """Let parameters, gradients and what the optimizer remembers lie in the memory of this step."""
@@ -250,11 +301,15 @@ class Step:
                 if tensor._memory is not None and tensor._memory.written != self._leaves.get((tensor, place)):
                     self._memory[place.start : place.start + place.size] = tensor.data.ravel()
                     self._leaves[tensor, place] = tensor._memory.written
+        self._read_counts()
+        return settings
+
+    def _read_counts(self) -> None:
+        """Take over the whole numbers that tensors count: in a step, each call finds one more than the call before."""
         for recorder, start in zip(self._recorders, self._programs.parts[:, 9], strict=True):
             for k, (tensor, position) in enumerate(recorder.counts):
                 calls = sum(other is tensor for other, _ in recorder.counts[: k + 1])
                 self._integers[start + position] = tensor.item() + calls
-        return settings
 
     def _end(self, settings: optimizers.Settings, updates: int) -> None:
         """Tell the tensors that they were written to, and the optimizer what it remembers after so many updates."""
@@ -271,7 +326,7 @@ class Step:
         """Let whole numbers grow that count batches. which: the programs of the batches."""
         for number, recorder in enumerate(self._recorders):
             for tensor, growth in recorder.growth.items():
-                overwrite(tensor, tensor.data + (which == number).sum() * growth)
+                overwrite(tensor, host(tensor.data) + (which == number).sum() * growth)
 
     def _make_views(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each parameter, where its numbers and those of its gradient lie."""
@@ -324,21 +379,19 @@ class Step:
                     f"compile_step: for another batch of the same shape {difference}; what a step does must not depend "
                     "on its numbers, as with an `if`, or with targets that are altered on the way to the loss"
                 )
-        before, size = self._memory, recorder.arrange(rounded(len(self._memory)))
-        self._memory = aligned((size,), self.dtype)
-        self._memory[: len(before)], self._memory[len(before) :] = before, 0
+        self._enlarge(recorder.arrange(rounded(len(self._memory))))
         for array, place in recorder.constants:
             self._memory[place.start : place.start + place.size] = array
         self._recorders.append(recorder)
 
     def _write(self, batch: Sequence[np.ndarray], adds: bool) -> Recorder:
-        tensors = [Tensor(np.ascontiguousarray(array)) for array in batch]
+        tensors = [self._beside(Tensor(np.ascontiguousarray(array))) for array in batch]
         tensors[0].requires_grad = True  # so that what is done with it is recorded
-        recorder = Recorder(self.parameters, tensors, self.dtype, self._buffers, adds)
+        recorder = self._recorder(self.parameters, tensors, self.dtype, self._buffers, adds)
         with taken_back() as before:
             recorder.write(*self._losses(tensors))
             counting = {x: numbers for x, numbers in before.items() if numbers.dtype.kind == "i"}
-            recorder.growth = {x: x.data - numbers for x, numbers in counting.items()}
+            recorder.growth = {x: host(x.data) - host(numbers) for x, numbers in counting.items()}
         return recorder
 
     def _join(self) -> Programs:
@@ -405,7 +458,7 @@ class Step:
 
     def _arrays(self, data: Sequence[Any]) -> list[np.ndarray]:
         """Numbers as arrays with a row for each sample: fractions of the parameters' type, or whole ones."""
-        arrays = [np.asarray(given) for given in data]
+        arrays = [host(given.data) if isinstance(given, Tensor) else np.asarray(given) for given in data]
         if any(array.dtype.kind not in "biuf" or array.ndim == 0 for array in arrays):
             raise TypeError(f"run: data hold {data!r:.200}; give arrays of numbers with a row for each sample")
         if not arrays or not len(arrays[0]) or any(len(array) != len(arrays[0]) for array in arrays):
@@ -465,7 +518,9 @@ def compile_step(
     for name, limit in (("max_norm", max_norm), ("clip_value", clip_value)):
         if not limit > 0:
             raise ValueError(f"compile_step: {name}={limit!r}; give a positive number, or leave it out for no limit")
-    return Step(loss, optimizer, penalty, max_norm, clip_value)
+    on_a_gpu = placement.used and any(parameter.device == "cuda" for parameter in optimizer.parameters)
+    kind = import_module("fast.cuda.steps").GpuStep if on_a_gpu else Step
+    return kind(loss, optimizer, penalty, max_norm, clip_value)
 
 
 def _tables(arrays: Sequence[np.ndarray], dtype: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fast import elementwise
+from fast import elementwise, placement
 from micro import checks
 from micro.ops import OPS, Op
 from micro.value import topological_order
@@ -47,9 +47,9 @@ class Rule:
 
 
 class Tensor(Vocabulary):
-    """A NumPy array in a graph.
+    """A NumPy array in a graph; or an array on a GPU.
 
-    data: the array, of float32, float64, int64 or bool.
+    data: the array, of float32, float64, int64 or bool: NumPy's, or a `fast.cuda.memory.DeviceArray`.
     requires_grad: whether `backward` computes its gradient: set for parameters, inherited by what is made of them.
     op: the rule of the operation that made it; None for an input.
     parents: the Tensors that `op` was applied to.
@@ -73,20 +73,25 @@ class Tensor(Vocabulary):
     #: What is known of its memory, once it is shared or written to; and when the operation was recorded.
     _memory: Memory | None = None
     _recorded: int = 0
+    #: Of a result on a GPU, what computes the gradients of its parents, in the place of `op.backward`.
+    _way_back: Callable[[Any], Sequence[Any]] | None = None
 
     def __init__(self, data: np.ndarray, requires_grad: bool = False) -> None:
-        if not isinstance(data, np.ndarray) or data.dtype not in _NAMES:
+        if not (isinstance(data, np.ndarray) or placement.is_device_array(data)) or data.dtype not in _NAMES:
             raise TypeError(f"Tensor wraps an array of a type it knows, got {data!r:.80}; use fast.tensor(...)")
         self.data = data
         if requires_grad:
             self.requires_grad = True
 
     def __repr__(self) -> str:
-        numbers = np.array2string(self.data, separator=", ", prefix="tensor(")
+        numbers = np.array2string(placement.host(self.data), separator=", ", prefix="tensor(")
         default = self.dtype != float64
         return f"tensor({numbers}{'' if default else f', dtype={self.dtype}'}{self._how()})"
 
     def _how(self) -> str:
+        return ("" if self.device == "cpu" else f", device={self.device!r}") + self._origin()
+
+    def _origin(self) -> str:
         if self.op:
             return f", op={self.op.symbol}"
         return ", requires_grad=True" if self.requires_grad else ""
@@ -98,6 +103,11 @@ class Tensor(Vocabulary):
     @property
     def dtype(self) -> str:  # type: ignore[override]
         return _NAMES[self.data.dtype]
+
+    @property
+    def device(self) -> str:  # type: ignore[override]
+        """Where the numbers lie: `"cpu"`, or `"cuda"` for the first GPU."""
+        return placement.device_of(self.data)
 
     @property
     def constant(self) -> bool:
@@ -113,7 +123,7 @@ class Tensor(Vocabulary):
     def grad(self, grad: Tensor | None) -> None:
         if grad is not None:
             checks.gradient_shape(grad.shape, self.shape)
-        self._grad = None if grad is None else _as_array(grad, self.dtype).copy()
+        self._grad = None if grad is None else self._beside(grad).copy()
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -126,6 +136,8 @@ class Tensor(Vocabulary):
     @staticmethod
     def _apply(op: Op, *arguments: Any) -> Tensor:
         tensors = _operands(op, arguments)
+        if placement.used and placement.on_gpu(op.symbol, *[t for t in tensors if not _is_number(t)]):
+            return placement.eager().apply(op, _ELEMENTWISE[op.name], tensors)
         y = elementwise.forward(op, [tensor.data for tensor in tensors])
         return record(_ELEMENTWISE[op.name], y, tensors)
 
@@ -134,7 +146,10 @@ class Tensor(Vocabulary):
         arrays = [a.data if type(a) is Tensor else _scalar(name, a, arguments) for a in arguments]
         checks.broadcast_shape(name, *[np.shape(array) for array in arrays])
         if name in "&|^":
-            checks.truth_values(name, [np.asarray(array).dtype.name for array in arrays])
+            checks.truth_values(name, [getattr(array, "dtype", np.dtype(type(array))).name for array in arrays])
+        if placement.used and placement.on_gpu(name, *[a for a in arguments if type(a) is Tensor]):
+            answers = np.asarray(function(*[placement.host(a) if placement.is_device_array(a) else a for a in arrays]))
+            return note(_COMPARISONS[name], placement.moved(answers, "cuda"), arguments)
         return note(_COMPARISONS[name], np.asarray(function(*arrays)), arguments)
 
     def item(self) -> float:
@@ -147,8 +162,8 @@ class Tensor(Vocabulary):
         return self.data.tolist()
 
     def numpy(self) -> np.ndarray:
-        """The array itself, not a copy."""
-        return self.data
+        """The array itself, not a copy; TypeError for a tensor on a GPU, see `cpu`."""
+        return np.asarray(self.data)
 
     def __dlpack__(self, **arguments: Any) -> Any:
         """The memory in the form in which array libraries exchange it (DLPack), not a copy."""
@@ -162,9 +177,29 @@ class Tensor(Vocabulary):
 
     def copy_(self, numbers: Any) -> Tensor:
         """Overwrite the numbers with those of a list, an array or a tensor of the same shape; returns itself."""
-        source = _as_array(numbers, self.dtype)
+        source = self._beside(numbers)
         checks.copy_shape(self.shape, source.shape)
         overwrite(self, source)
+        return self
+
+    def _beside(self, numbers: Any) -> Any:
+        """Numbers, a list, an array or a tensor, as an array of this tensor's type, and where this tensor lies."""
+        if isinstance(numbers, Tensor):
+            numbers = placement.host(numbers.data) if numbers.device != self.device else numbers.data
+        if placement.is_device_array(numbers):
+            return numbers if numbers.dtype == self.data.dtype else numbers.astype(self.data.dtype)
+        return placement.moved(_as_array(numbers, self.dtype), self.device)
+
+    def move_(self, device: str) -> Tensor:
+        """Move the numbers of this very tensor, and of its gradient, to "cpu" or "cuda"; returns itself.
+
+        So parameters move, which modules and optimizers hold. RuntimeError where there is no GPU.
+        """
+        device = checks.known_device(device)
+        if self.parents:
+            raise ValueError(f"move_: this tensor of shape {self.shape} was computed from others; use x.to({device!r})")
+        self.data = placement.moved(self.data, device)
+        self._grad = None if self._grad is None else placement.moved(self._grad, device)
         return self
 
     def detach(self) -> Tensor:
@@ -197,25 +232,34 @@ class Tensor(Vocabulary):
                 _check_not_overwritten(node, rule)
             if node._retains_grad:
                 node._keep(grad.copy())  # the rule may hand `grad` on to a parent
-            for parent, part in zip(node.parents, rule.backward(node, grad), strict=True):
+            parts = rule.backward(node, grad) if node._way_back is None else node._way_back(grad)
+            for parent, part in zip(node.parents, parts, strict=True):
                 if part is None or not parent.requires_grad:
                     continue
                 if parent.op is None:
                     parent._keep(part)
                 else:
-                    gradients[parent] = np.asarray(gradients[parent] + part) if parent in gradients else part
+                    gradients[parent] = _added(gradients[parent], part) if parent in gradients else part
 
     def _keep(self, grad: np.ndarray) -> None:
         """Add `grad` to the gradient that belongs to this tensor."""
-        self._grad = grad if self._grad is None else np.asarray(self._grad + grad)
+        self._grad = grad if self._grad is None else _added(self._grad, grad)
 
     def _seed(self, gradient: Any) -> np.ndarray:
         if gradient is None:
             checks.scalar("backward", self.shape)
-            return np.ones(self.shape, self.data.dtype)
+            return placement.moved(np.ones(self.shape, self.data.dtype), self.device)
+        if isinstance(gradient, Tensor):
+            gradient = gradient.cpu().data
         gradient = np.array(gradient, dtype=self.data.dtype)
         checks.gradient_shape(gradient.shape, self.shape)
-        return gradient
+        return placement.moved(gradient, self.device)
+
+
+def _added(one: Any, other: Any) -> Any:
+    """The sum of two arrays, which lie on the same device; NumPy's of arrays without dimensions would be a number."""
+    total = one + other
+    return total if placement.is_device_array(total) else np.asarray(total)
 
 
 def record(rule: Rule, data: np.ndarray, parents: tuple[Tensor, ...], saved: Any = None) -> Tensor:
@@ -331,22 +375,27 @@ def _check_not_overwritten(node: Tensor, rule: Rule) -> None:
 # Making tensors.
 
 
-def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False, *, device: str = "cpu") -> Tensor:
     """Make a Tensor from numbers, nested lists, or an array, which is copied.
 
     dtype: `"float32"`, `"float64"`, `"int64"` or `"bool"`. Left out, arrays of these types keep theirs, Python's
         integers become int64, its truth values bool, and everything else float32, as in PyTorch.
     requires_grad: whether `backward` shall compute its gradient; for floating-point types only.
-    Raises ValueError where rows differ in length, TypeError for what is not a number.
+    device: `"cpu"`, or `"cuda"` for the first GPU; a tensor that is given as data stays where it is.
+    Raises ValueError where rows differ in length, TypeError for what is not a number, RuntimeError without a GPU.
     """
+    if isinstance(data, Tensor) and data.device != "cpu":
+        data, device = data.cpu(), data.device
     array = np.array(_as_array(data, dtype), order="C")
     if requires_grad:
         checks.may_require_grad(array.dtype.name)
-    return Tensor(array, requires_grad)
+    return Tensor(array if device == "cpu" else placement.moved(array, checks.known_device(device)), requires_grad)
 
 
 def as_tensor(data: Any, dtype: str | None = None) -> Tensor:
     """`tensor(data, dtype)`, sharing the memory of an array or a tensor that has the type already."""
+    if isinstance(data, Tensor) and data.device != "cpu":
+        return data.detach() if dtype in (None, data.dtype) else data.detach().to(dtype)
     made = Tensor(_as_array(data, dtype))
     return share_memory(made, data) if isinstance(data, Tensor) and made.data is data.data else made
 
@@ -427,6 +476,11 @@ _COMPARISONS = {
 }
 
 
+def _is_number(tensor: Tensor) -> bool:
+    """Whether it may stand for a plain number beside tensors on a GPU."""
+    return not tensor.shape and not tensor.requires_grad and tensor.device == "cpu"
+
+
 def _operands(op: Op, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
     """The arguments as Tensors of one type, in which `op` can compute; plain numbers take the type of the others."""
     dtype = None
@@ -451,7 +505,9 @@ def _common_type(op: Op, arguments: tuple[Any, ...]) -> str:
             kind = _scalar(op.symbol, argument, arguments)
             widest = max(widest, 1 if isinstance(kind, int | np.integer | np.bool) else 2)
     if op.name == "pow" and widest == 1:
-        checks.exponents(np.asarray(arguments[1]).ravel().tolist())
+        checks.exponents(
+            np.asarray(arguments[1].cpu() if type(arguments[1]) is Tensor else arguments[1]).ravel().tolist()
+        )
     return _TYPES[max(widest, 1 if op.whole else 2)]
 
 

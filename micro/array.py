@@ -142,14 +142,16 @@ class Array(Vocabulary):
         return array_interface(self.shape, self.dtype, flatten(self.tolist()))
 
 
-def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False) -> Any:
+def tensor(data: Any, dtype: str | None = None, requires_grad: bool = False, *, device: str = "cpu") -> Any:
     """Make an Array from nested lists, or a Value from a number; NumPy arrays and Arrays are read as well.
 
     dtype: `"float64"`, `"int64"` or `"bool"`; left out, truth values stay such, and so do integers, as in PyTorch.
         `"float32"` is accepted and computed in float64, the only precision that Python has.
     requires_grad: marks a parameter of a model.
+    device: "cpu", for Python has no other.
     Raises ValueError where rows differ in length, TypeError for what is not a number.
     """
+    checks.only_cpu(device)
     if dtype is not None:
         checks.element_type(dtype)
     shape = getattr(data, "shape", None)  # which nested lists cannot tell where it has a length of 0

@@ -422,6 +422,19 @@ def element_type(dtype: Any) -> None:
         raise ValueError(f"dtype={dtype!r} is unknown; use 'float32', 'float64', 'int64' or 'bool'")
 
 
+def known_device(device: Any) -> str:
+    """One of the devices."""
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device={device!r:.80} is unknown; use 'cpu', or 'cuda' for the first GPU")
+    return device
+
+
+def only_cpu(device: str) -> None:
+    """Numbers of `micro` stay where Python is."""
+    if device != "cpu":
+        raise ValueError(f"micro computes in Python, on the CPU, and not on {device!r}; use the engine fast for that")
+
+
 def no_operand(name: str, operand: Any, engine: str) -> TypeError:
     """The error for an expression with something that is no number."""
     return TypeError(

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-_ONE_DEVICE = "there is only the CPU so far, so leave it out"
+_DEVICE = "give device='cuda' to what makes tensors, or use x.to('cuda'); fast.devices() lists what there is"
 _IN_PLACE = "write x = x.{0}(...), which gradients can follow"
 
 #: Names that PyTorch's tensors have.
@@ -24,7 +24,7 @@ TENSOR: dict[str, str] = {
     "bool": "use .to('bool')",
     "type": "use .dtype, or .to('float32')",
     "astype": "use .to('float32')",
-    **dict.fromkeys(("cuda", "cpu", "device", "is_cuda", "get_device"), _ONE_DEVICE),
+    **dict.fromkeys(("is_cuda", "get_device"), "use .device, which is 'cpu' or 'cuda'"),
     "clamp": "use .clip(min, max)",
     "clamp_min": "use .clip(min)",
     "clamp_max": "use .clip(max=...)",
@@ -70,7 +70,7 @@ ENGINE: dict[str, str] = {
     **dict.fromkeys(("manual_seed", "seed"), "there is no global state: give seed= to what draws random numbers"),
     "Generator": "give seed=, a whole number",
     **dict.fromkeys(("from_numpy", "FloatTensor", "DoubleTensor", "LongTensor"), "use tensor(array), or as_tensor"),
-    **dict.fromkeys(("cuda", "device", "backends", "set_default_device"), _ONE_DEVICE),
+    **dict.fromkeys(("cuda", "device", "backends", "set_default_device"), _DEVICE),
     "set_default_dtype": "give dtype= to what makes tensors",
     "float": "use float32",
     "double": "use float64",

@@ -21,6 +21,8 @@ from micro.ops import COMPARISONS, OPS, Op
 
 #: The names of the element types, accepted wherever a `dtype` is. (`bool` is Python's own word for the fourth.)
 float32, float64, int64, bool_ = "float32", "float64", "int64", "bool"
+#: The devices on which numbers may lie, accepted wherever a `device` is: the cores of the machine, and its first GPU.
+DEVICES = "cpu", "cuda"
 
 #: Dimensions to work along: one, several, or None for all.
 Dim = int | tuple[int, ...] | None
@@ -81,6 +83,8 @@ class Vocabulary:
     shape: tuple[int, ...]
     #: The type of the elements: `"float32"`, `"float64"`, `"int64"` or `"bool"`.
     dtype: str
+    #: Where the numbers lie, `"cpu"` or, for a `fast.Tensor`, `"cuda"`.
+    device: str = "cpu"
     #: Whether it is a parameter, or else a number whose gradient is wanted.
     requires_grad: bool
 
@@ -245,8 +249,24 @@ class Vocabulary:
         return ()
 
     def to(self, dtype: str) -> Any:
-        """The same numbers as elements of type `dtype`; this very tensor, if it has that type already."""
+        """The same numbers as elements of type `dtype`; this very tensor, if it has that type already.
+
+        dtype: or a device, `"cpu"` or `"cuda"`, for the same numbers there.
+        """
         return self.engine.functional.to(self, dtype)
+
+    def cpu(self) -> Any:
+        """The same numbers on the CPU; this very tensor, if they are there already."""
+        return self.to("cpu")
+
+    def cuda(self) -> Any:
+        """The same numbers on the first GPU; this very tensor, if they are there already."""
+        return self.to("cuda")
+
+    def move_(self, device: str) -> Any:
+        """Move the numbers of this very tensor to a device, for parameters, which others hold; returns itself."""
+        self.to(checks.known_device(device))  # which says where it cannot
+        return self
 
     # ------------------------------------------------------------------------------------------------------------------
     # Shapes.
@@ -493,37 +513,37 @@ def one_hot(labels: Any, num_classes: int = -1) -> Any:
     num_classes: the length of a row; -1, the default, takes the largest label plus 1.
     """
     num_classes = checks.classes(labels, num_classes)
-    return (labels.unsqueeze(-1) == labels.engine.arange(num_classes)).to(int64)
+    return (labels.unsqueeze(-1) == labels.engine.arange(num_classes, device=labels.device)).to(int64)
 
 
 def zeros_like(x: Any, *, dtype: str | None = None, requires_grad: bool = False) -> Any:
-    """Zeros in the shape and, unless given, the type of x."""
+    """Zeros in the shape and, unless given, the type of x, and where that lies."""
     engine = checks.engine_of("zeros_like", x)
-    return engine.zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return engine.zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad, device=x.device)
 
 
 def ones_like(x: Any, *, dtype: str | None = None, requires_grad: bool = False) -> Any:
-    """Ones in the shape and, unless given, the type of x."""
+    """Ones in the shape and, unless given, the type of x, and where that lies."""
     engine = checks.engine_of("ones_like", x)
-    return engine.ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return engine.ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad, device=x.device)
 
 
 def full_like(x: Any, fill_value: float, *, dtype: str | None = None, requires_grad: bool = False) -> Any:
-    """`fill_value` in the shape and, unless given, the type of x."""
+    """`fill_value` in the shape and, unless given, the type of x, and where that lies."""
     engine = checks.engine_of("full_like", x)
-    return engine.full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return engine.full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad, device=x.device)
 
 
 def rand_like(x: Any, *, seed: int, dtype: str | None = None, requires_grad: bool = False) -> Any:
-    """Uniform random numbers in the shape and, unless given, the type of x."""
+    """Uniform random numbers in the shape and, unless given, the type of x, and where that lies."""
     engine = checks.engine_of("rand_like", x)
-    return engine.rand(x.shape, seed=seed, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return engine.rand(x.shape, seed=seed, dtype=dtype or x.dtype, requires_grad=requires_grad, device=x.device)
 
 
 def randn_like(x: Any, *, seed: int, dtype: str | None = None, requires_grad: bool = False) -> Any:
-    """Normal random numbers in the shape and, unless given, the type of x."""
+    """Normal random numbers in the shape and, unless given, the type of x, and where that lies."""
     engine = checks.engine_of("randn_like", x)
-    return engine.randn(x.shape, seed=seed, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return engine.randn(x.shape, seed=seed, dtype=dtype or x.dtype, requires_grad=requires_grad, device=x.device)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ class CompiledSteps:
         self._growth: dict[Dropout, int] = {}  # of these calls, in a batch
         self._step = engine.compile_step(self._recorded_loss, run.optimizer, penalty=goal.penalty)
         self._pace = PATIENCE  # seconds a step, as far as is known
+        self._tables = self._step.prepare(samples)
 
     def __call__(self, row_batches: Iterable[np.ndarray], fed: Feed) -> Generator[Done, None, None]:
         """The steps of these batches, until a loss is no finite number."""
@@ -77,7 +78,7 @@ class CompiledSteps:
             for line, rows in zip(order, part, strict=True):
                 line[: len(rows)] = rows
             started = time.perf_counter()
-            losses = self._step.run(self.samples, order.reshape(len(part), batches, size)).tolist()
+            losses = self._step.run(self._tables, order.reshape(len(part), batches, size)).tolist()
             self._count(sum(-(-len(rows) // size) for rows in part[: len(losses)]))
             self._pace = (time.perf_counter() - started) / len(losses)
             for number, (rows, error) in enumerate(zip(part, losses, strict=False), start=1):

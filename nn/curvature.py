@@ -16,7 +16,7 @@ import numpy as np
 from nn.arguments import check_error, check_model, prepare
 from nn.callbacks import Callback
 from nn.data import Data, check_count, generator
-from nn.engine import Tensor
+from nn.engine import Tensor, tensor_beside
 from nn.history import Run
 from nn.modules import Module, first_parameter
 from nn.restoring import restored
@@ -74,11 +74,11 @@ class _Hessian:
     def __init__(self, name: str, model: Module, data: Data, loss: Loss) -> None:
         first = first_parameter(model)
         self.model, self.loss = model, loss
-        self.inputs, self.targets = [first.engine.as_tensor(array) for array in prepare(f"{name}: data", data, model)]
+        self.inputs, self.targets = [tensor_beside(first, array) for array in prepare(f"{name}: data", data, model)]
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.size = sum(math.prod(parameter.shape) for parameter in self.parameters)
         self.precision = float(np.cbrt(np.finfo(first.dtype).eps))
-        length = math.sqrt(sum(float(np.square(np.asarray(p, "float64")).sum()) for p in self.parameters))
+        length = math.sqrt(sum(float(np.square(np.asarray(p.cpu(), "float64")).sum()) for p in self.parameters))
         self.step = self.precision * max(1.0, length)
 
     def product(self, v: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ class _Hessian:
             start = 0
             for parameter in self.parameters:
                 stop = start + math.prod(parameter.shape)
-                parameter.copy_(np.asarray(parameter) + offset[start:stop].reshape(parameter.shape))
+                parameter.copy_(np.asarray(parameter.cpu()) + offset[start:stop].reshape(parameter.shape))
                 start = stop
             self.model.zero_grad()
             error = self.loss(self.model(self.inputs), self.targets)
@@ -103,7 +103,7 @@ class _Hessian:
 
 def _flat(parameter: Tensor) -> np.ndarray:
     """The gradient as one row of float64; zeros where the loss does not depend on the parameter."""
-    grad = np.zeros(parameter.shape) if parameter.grad is None else parameter.grad
+    grad = np.zeros(parameter.shape) if parameter.grad is None else parameter.grad.cpu()
     return np.asarray(grad, "float64").ravel()
 
 

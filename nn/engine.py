@@ -31,11 +31,13 @@ class Engine(Protocol):
     grad_mode: Any
     default_dtype: str
 
-    def tensor(self, data: Any, dtype: str | None = None, requires_grad: bool = False) -> Tensor: ...
+    def tensor(
+        self, data: Any, dtype: str | None = None, requires_grad: bool = False, *, device: str = "cpu"
+    ) -> Tensor: ...
 
     def as_tensor(self, data: Any, dtype: str | None = None) -> Tensor: ...
 
-    def zeros(self, *shape: Any, dtype: str | None = None) -> Tensor: ...
+    def zeros(self, *shape: Any, dtype: str | None = None, device: str = "cpu") -> Tensor: ...
 
     def stack(self, tensors: Sequence[Tensor], dim: int = 0) -> Tensor: ...
 
@@ -71,6 +73,16 @@ def check_engine(engine: Any) -> Engine:
 def is_tensor(x: Any) -> bool:
     """Whether x is a tensor of an engine."""
     return hasattr(x, "engine") and hasattr(x, "shape")
+
+
+def tensor_beside(parameter: Tensor, array: Any) -> Tensor:
+    """An array as a tensor of the engine of a parameter, and on its device."""
+    return parameter.engine.as_tensor(array).to(parameter.device)
+
+
+def on_cpu(x: Any) -> Any:
+    """x, which is copied there if it is a tensor on another device."""
+    return x.cpu() if is_tensor(x) else x
 
 
 def check_tensor(name: str, x: Any) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-_ONE_DEVICE = "there is only the CPU so far, so leave it out"
 _NO_WRAPPER = "a tensor with requires_grad=True, set as an attribute, is a parameter"
 
 #: Names that `torch.nn` and `torch.optim` have.
@@ -33,8 +32,8 @@ NN: dict[str, str] = {
 
 #: Names that PyTorch's modules have.
 MODULE: dict[str, str] = {
-    **dict.fromkeys(("to", "float", "double", "half"), "give dtype= to the layers when they are made"),
-    **dict.fromkeys(("cuda", "cpu", "device"), _ONE_DEVICE),
+    **dict.fromkeys(("float", "double", "half"), "give dtype= to the layers when they are made"),
+    "device": "ask a parameter: model.parameters()[0].device",
     "children": "use named_children()",
     "apply": "go through modules() or parameters()",
     "fit": "use nn.fit(model, data, loss, optimizer, epochs)",

@@ -14,7 +14,7 @@ import numpy as np
 
 from nn.arguments import check_model, prepare
 from nn.data import Data, check_count, generator
-from nn.engine import Engine, Tensor, check_engine
+from nn.engine import Engine, Tensor, check_engine, tensor_beside
 from nn.modules import Module, Seed, first_parameter
 from nn.optim import Optimizer
 from nn.restoring import restored
@@ -215,10 +215,10 @@ def loss_plane(
         raise TypeError("loss_plane: directions are no pair; give those of random_directions or path_directions")
     first, second = [_check_weights("loss_plane: a direction", direction, weights) for direction in directions]
     xs, ys = [np.linspace(low, high, check_resolution("loss_plane", resolution)) for low, high in _check_span(span)]
-    parameters, engine = dict(model.named_parameters()), first_parameter(model).engine
-    inputs, targets = [engine.as_tensor(array) for array in prepare("data", data, model)]
+    parameters, there = dict(model.named_parameters()), first_parameter(model)
+    inputs, targets = [tensor_beside(there, array) for array in prepare("data", data, model)]
     heights = np.empty((len(ys), len(xs)))
-    with restored(model), engine.no_grad(), np.errstate(over="ignore", invalid="ignore"):
+    with restored(model), there.engine.no_grad(), np.errstate(over="ignore", invalid="ignore"):
         model.eval()
         for (i, j), _ in np.ndenumerate(heights):
             for name, parameter in parameters.items():
@@ -244,7 +244,7 @@ def _check_span(span: Any) -> Box:
 
 def _weights(model: Module) -> dict[str, np.ndarray]:
     """A copy of every parameter, in float64."""
-    return {name: np.array(parameter, dtype=float) for name, parameter in model.named_parameters()}
+    return {name: np.array(parameter.cpu(), dtype=float) for name, parameter in model.named_parameters()}
 
 
 def _check_weights(name: str, given: Any, weights: Weights) -> dict[str, np.ndarray]:

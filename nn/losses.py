@@ -100,4 +100,4 @@ def _tensor(weights: Any, prediction: Tensor) -> Tensor | None:
     """Weights as a tensor of the engine and the type of the prediction; None stays None."""
     if weights is None or is_tensor(weights):
         return weights
-    return prediction.engine.as_tensor(weights, prediction.dtype)
+    return prediction.engine.as_tensor(weights, prediction.dtype).to(prediction.device)

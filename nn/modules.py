@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from nn.data import check_count, generator
-from nn.engine import Engine, Tensor, check_engine, check_tensor, is_tensor
+from nn.engine import Engine, Tensor, check_engine, check_tensor, is_tensor, on_cpu
 from nn.hints import MODULE, missing
 from nn.loading import LoadReport, compare
 
@@ -219,9 +219,28 @@ class Module:
             module.frozen = False
         return self.requires_grad_(True)
 
+    def to(self, device: str) -> Module:
+        """Move all parameters and buffers to a device, `"cpu"` or `"cuda"`, the first GPU; returns the module.
+
+        They stay the same tensors, so an optimizer may be made before or after; but what it remembers of steps that
+        were made before stays where it is. RuntimeError where there is no GPU, which says what is missing. The type of
+        the numbers is that with which the layers were made.
+        """
+        for tensor in self._state().values():
+            tensor.move_(device)
+        return self
+
+    def cpu(self) -> Module:
+        """Move to the CPU; returns the module."""
+        return self.to("cpu")
+
+    def cuda(self) -> Module:
+        """Move to the first GPU; returns the module."""
+        return self.to("cuda")
+
     def state_dict(self) -> dict[str, np.ndarray]:
-        """A copy of every parameter and every buffer as an array, by name."""
-        return {name: np.array(tensor) for name, tensor in self._state().items()}
+        """A copy of every parameter and every buffer as an array, by name; on the CPU, wherever the module is."""
+        return {name: np.array(tensor.cpu()) for name, tensor in self._state().items()}
 
     def get_extra_state(self) -> dict[str, Any]:
         """What changes from call to call beside the parameters and buffers of this module itself, as plain numbers.
@@ -246,7 +265,7 @@ class Module:
         Returns what was loaded and what was not; print it. (PyTorch's `strict=False` refuses other shapes.)
         """
         mine = self._state()
-        arrays = {name: np.asarray(array) for name, array in state.items()}
+        arrays = {name: np.asarray(on_cpu(array)) for name, array in state.items()}
         report = compare(mine, arrays)
         if report.problems and (strict or not report.loaded):
             raise ValueError(f"load_state_dict: {'; '.join(report.problems)}; nothing was loaded")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nn.engine import Tensor, check_parameters
+from nn.engine import Tensor, check_parameters, on_cpu
 from nn.hints import OPTIMIZER, missing
 
 
@@ -74,7 +74,8 @@ class Optimizer:
         """A copy of what changes from step to step, as arrays by name: `lr`, and such as `0.step` and `0.exp_avg` for
         parameter 0. With it, the parameters and the same settings, training goes on bit for bit.
         """
-        arrays = {f"{i}.{name}": np.array(kept) for i, memory in self.state.items() for name, kept in memory.items()}
+        kept = {f"{i}.{name}": kept for i, memory in self.state.items() for name, kept in memory.items()}
+        arrays = {name: np.array(on_cpu(numbers)) for name, numbers in kept.items()}
         return {"lr": np.array(self.lr), **arrays}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -82,7 +83,7 @@ class Optimizer:
 
         Raises ValueError, and changes nothing, where names or shapes are not those of this optimizer.
         """
-        arrays = {name: np.asarray(array) for name, array in state.items()}
+        arrays = {name: np.asarray(on_cpu(array)) for name, array in state.items()}
         shapes: dict[str, tuple[int, ...]] = {"lr": ()}
         for i, p in enumerate(self.parameters):
             mine = {f"{i}.{name}": () if name == "step" else p.shape for name in self.remembers}
@@ -101,7 +102,7 @@ class Optimizer:
         for full_name, array in arrays.items():
             number, name = full_name.split(".")
             p = self.parameters[int(number)]
-            kept = int(array) if name == "step" else p.engine.tensor(array, p.dtype)
+            kept = int(array) if name == "step" else p.engine.tensor(array, p.dtype, device=p.device)
             self.state.setdefault(int(number), {})[name] = kept
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from nn.arguments import check_error, check_model, for_model
 from nn.callbacks import Callback, check_moment
 from nn.data import check_count, check_numbers
-from nn.engine import Tensor, is_tensor
+from nn.engine import Tensor, is_tensor, tensor_beside
 from nn.history import Run
 from nn.modules import Module, Sequential, first_parameter
 from nn.restoring import restored
@@ -61,9 +61,10 @@ def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None =
     """
     check_model("record_activations", model)
     _check_both("record_activations", y, loss)
-    engine, called = first_parameter(model).engine, dict[str, Tensor]()
+    first, called = first_parameter(model), dict[str, Tensor]()
     numbers = for_model(check_numbers("record_activations: x", x), model)
-    inputs = engine.tensor(numbers, requires_grad=numbers.dtype.kind == "f")  # so that all layers have a gradient
+    inputs = tensor_beside(first, numbers.copy())
+    inputs.requires_grad = numbers.dtype.kind == "f"  # so that all layers have a gradient
     gradients: Arrays = {}
     parameter_gradients: Arrays = {}
     with restored(model), np.errstate(over="ignore", invalid="ignore"):
@@ -72,12 +73,17 @@ def record_activations(model: Module, x: Any, y: Any = None, loss: Loss | None =
             vars(module)["forward"] = partial(_remembering, called, name, module.forward)
         prediction = model(inputs)
         if loss is not None:
-            error = loss(prediction, engine.as_tensor(for_model(check_numbers("record_activations: y", y), model)))
+            error = loss(prediction, tensor_beside(first, for_model(check_numbers("record_activations: y", y), model)))
             check_error("record_activations", error)
             error.backward()
-            gradients = {name: np.array(output.grad) for name, output in called.items() if output.grad is not None}
-            parameter_gradients = {n: np.array(p.grad) for n, p in model.named_parameters() if p.grad is not None}
-    return LayerRecord({name: np.array(output) for name, output in called.items()}, gradients, parameter_gradients)
+            gradients = _arrays({name: output.grad for name, output in called.items()})
+            parameter_gradients = _arrays({name: p.grad for name, p in model.named_parameters()})
+    return LayerRecord(_arrays(called), gradients, parameter_gradients)
+
+
+def _arrays(tensors: Mapping[str, Tensor | None]) -> Arrays:
+    """Copies of those that there are."""
+    return {name: np.array(tensor.cpu()) for name, tensor in tensors.items() if tensor is not None}
 
 
 def _check_both(name: str, y: Any, loss: Any) -> None:
@@ -175,7 +181,7 @@ class UpdateRatios(Callback):
             self.ratios.setdefault(name, []).append(ratio)
 
     def _matrices(self, model: Module) -> Arrays:
-        return {name: np.array(p, dtype=float) for name, p in model.named_parameters() if len(p.shape) > 1}
+        return {name: np.array(p.cpu(), dtype=float) for name, p in model.named_parameters() if len(p.shape) > 1}
 
 
 class Snapshots(Callback):

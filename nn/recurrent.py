@@ -74,7 +74,8 @@ class _Recurrent(Module):
             )
         wanted = (shape[0], self.hidden_size) if len(lengths) == 1 else (len(self.layers), shape[0], self.hidden_size)
         if state is None:
-            return [self.engine.zeros(wanted, dtype=getattr(self, self._parameters[0]).dtype)] * self.states
+            first = getattr(self, self._parameters[0])
+            return [self.engine.zeros(wanted, dtype=first.dtype, device=first.device)] * self.states
         tensors = [state] if self.states == 1 else list(state)
         shapes = [getattr(tensor, "shape", None) for tensor in tensors]
         if shapes != [wanted] * self.states:

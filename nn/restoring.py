@@ -24,7 +24,7 @@ def restored(model: Module, optimizer: Optimizer | None = None) -> Iterator[None
     attributes = [(module, dict(vars(module))) for module in model.modules()]
     trained = [] if optimizer is None else optimizer.parameters
     tensors = [tensor for kind in (model.named_parameters, model.named_buffers) for _, tensor in kind()] + trained
-    numbers = [(tensor, np.array(tensor)) for tensor in tensors]
+    numbers = [(tensor, np.array(tensor.cpu())) for tensor in tensors]
     gradients = [(tensor, _gradient(tensor)) for tensor in tensors if tensor.requires_grad]
     memory = {} if optimizer is None else optimizer.state_dict()
     try:
@@ -45,4 +45,4 @@ def restored(model: Module, optimizer: Optimizer | None = None) -> Iterator[None
 
 def _gradient(parameter: Tensor) -> Any:
     """The gradient as plain numbers in nested lists; None where there is none."""
-    return None if parameter.grad is None else np.asarray(parameter.grad).tolist()
+    return None if parameter.grad is None else parameter.grad.tolist()

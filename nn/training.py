@@ -20,7 +20,7 @@ from nn.callbacks import Callback
 from nn.checkpoints import Checkpoint, resume_run
 from nn.compiled import CompiledSteps, Done, Feed
 from nn.data import Data, Transform, batches, check_batch_size, check_count, check_numbers, feed, generator
-from nn.engine import Engine, Tensor
+from nn.engine import Tensor, tensor_beside
 from nn.history import History, Run
 from nn.interrupts import between_steps
 from nn.metrics import Metric, by_name, measure
@@ -234,29 +234,29 @@ def _steps(
     run: Run, samples: tuple[np.ndarray, ...], goal: _Goal, order: Iterable[np.ndarray], fed: Feed
 ) -> Generator[Done, None, None]:
     """The steps of these batches, one after the other."""
-    parts = partial(_parts, run.settings["batch_size"], first_parameter(run.model).engine)
+    parts = partial(_parts, run.settings["batch_size"], first_parameter(run.model))
     with closing(fed(order)) as prepared:
         for rows, x in prepared:
             yield rows, _train_step(run, parts([x, *[array[rows] for array in samples[1:]]]), goal), True
 
 
-def _parts(size: int, engine: Engine, step: Sequence[np.ndarray]) -> Iterator[tuple[list[Tensor], float]]:
-    """The batches of a step, of `size` rows each, each with its share of them."""
+def _parts(size: int, parameter: Tensor, step: Sequence[np.ndarray]) -> Iterator[tuple[list[Tensor], float]]:
+    """The batches of a step, of `size` rows each, each with its share of them, where the parameter lies."""
     count = len(step[0])
     for start in range(0, count, size):
         part = [array[start : start + size] for array in step]
-        yield [engine.as_tensor(array) for array in part], len(part[0]) / count
+        yield [tensor_beside(parameter, array) for array in part], len(part[0]) / count
 
 
 def _validate(run: Run, samples: tuple[np.ndarray, ...], loss: Loss, metrics: Mapping[str, Metric]) -> None:
     """Note the loss on samples that are not trained on, and the metrics."""
     total, answers, (x, y) = 0.0, [], samples
-    with _evaluating(run.model) as engine:
+    with _evaluating(run.model) as there:
         for rows in batches(len(x), run.settings["batch_size"]):
-            prediction = run.model(engine.as_tensor(x[rows]))
-            total += loss(prediction, engine.as_tensor(y[rows])).item() * len(rows)
+            prediction = run.model(there(x[rows]))
+            total += loss(prediction, there(y[rows])).item() * len(rows)
             if metrics:
-                answers.append(np.asarray(prediction))
+                answers.append(np.asarray(prediction.cpu()))
     run.history.validation_loss.append(total / len(x))
     if metrics:
         for name, number in measure("fit", run.model, y, np.concatenate(answers), metrics).items():
@@ -271,19 +271,22 @@ def predict(model: Module, x: Any, batch_size: int | None = None) -> np.ndarray:
     arguments.check_model("predict", model)
     samples = arguments.for_model(check_numbers("x", x), model)
     batch_size = check_batch_size(batch_size, len(samples))
-    with _evaluating(model) as engine:
-        answers = [np.asarray(model(engine.as_tensor(samples[rows]))) for rows in batches(len(samples), batch_size)]
+    with _evaluating(model) as there:
+        answers = [np.asarray(model(there(samples[rows])).cpu()) for rows in batches(len(samples), batch_size)]
     return np.concatenate(answers)
 
 
 @contextmanager
-def _evaluating(model: Module) -> Iterator[Engine]:
-    """Evaluation, without gradients; afterwards each module is in training again, if it was."""
-    engine, before = first_parameter(model).engine, [(module, module.training) for module in model.modules()]
+def _evaluating(model: Module) -> Iterator[Callable[[np.ndarray], Tensor]]:
+    """Evaluation, without gradients; afterwards each module is in training again, if it was.
+
+    Gives what makes tensors of arrays, of the engine and on the device of the model.
+    """
+    parameter, before = first_parameter(model), [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with engine.no_grad(), np.errstate(over="ignore", invalid="ignore"):
-            yield engine
+        with parameter.engine.no_grad(), np.errstate(over="ignore", invalid="ignore"):
+            yield partial(tensor_beside, parameter)
     finally:
         for module, training in before:
             module.training = training

@@ -203,8 +203,8 @@ def test_a_missing_name_says_what_it_is_called_here(engine):
     x = engine.tensor([[1.0, 2.0], [3.0, 4.0]])
     for name, cure in {"size": ".shape", "float": ".to('float32')", "clamp": ".clip(", "mm": "a @ b"}.items():
         refuses(lambda name=name: getattr(x, name), AttributeError, f"'{name}'", cure)
-    refuses(lambda: x.cuda(), AttributeError, "only the CPU")
-    refuses(lambda: engine.cuda.is_available(), AttributeError, "CPU")
+    refuses(lambda: x.is_cuda, AttributeError, ".device")
+    refuses(lambda: engine.cuda.is_available(), AttributeError, "fast.devices()", "to('cuda')")
     refuses(lambda: engine.exp(x), AttributeError, f"{engine.__name__} has no 'exp'", "x.exp(")
     refuses(lambda: engine.manual_seed(0), AttributeError, "seed=")
     kind = type(x).__name__
@@ -221,10 +221,27 @@ def test_a_missing_name_of_nn_says_what_it_is_called_here():
     refuses(lambda: nn.CrossEntropyLoss(), AttributeError, "nn.cross_entropy")
     refuses(lambda: nn.functional.relu, AttributeError, "x.relu()")
     refuses(lambda: nn.nonsense, AttributeError, "module 'nn' has no attribute 'nonsense'")
-    refuses(lambda: network.cuda(), AttributeError, "MLP", "'cuda'", "only the CPU")
+    refuses(lambda: network.device, AttributeError, "MLP", "'device'", "parameters()[0].device")
     refuses(lambda: network.nonsense, AttributeError, "'MLP' object has no attribute 'nonsense'")
     refuses(lambda: optimizer.param_groups, AttributeError, "SGD", ".lr")
     refuses(lambda: nn.StepLR(optimizer, 1).get_last_lr(), AttributeError, "StepLR", ".last_lr")
+
+
+def test_devices_that_there_are_not(engine):
+    x = engine.tensor([1.0, 2.0])
+    assert (x.device, x.cpu() is x, x.to("cpu") is x, x.move_("cpu") is x) == ("cpu", True, True, True)
+    refuses(lambda: x.move_("cuda:1"), ValueError, "'cuda:1'", "'cpu'", "'cuda'")
+    refuses(lambda: x.to("gpu"), ValueError, "'gpu'")
+    refuses(lambda: engine.zeros(2, device="gpu"), ValueError, "'gpu'")
+    network = nn.MLP([2, 1], engine=engine, seed=0)
+    assert network.cpu() is network
+    if engine is micro:
+        for move in (x.cuda, network.cuda, lambda: micro.tensor(1.0, device="cuda")):
+            refuses(move, ValueError, "micro", "'cuda'", "fast")
+    elif len(fast.devices()) == 1:
+        for move in (x.cuda, network.cuda, lambda: fast.zeros(2, device="cuda")):
+            refuses(move, RuntimeError, "this machine lacks")
+    assert x.tolist() == [1.0, 2.0]
 
 
 def test_no_hint_is_for_a_name_that_exists(engine):

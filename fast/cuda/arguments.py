@@ -19,6 +19,7 @@ Count: TypeAlias = Any
 Seed: TypeAlias = Any
 Window: TypeAlias = Any
 Labels: TypeAlias = Any
+LabelRows: TypeAlias = Any
 Bounds: TypeAlias = Any
 Batches: TypeAlias = Any
 Instructions: TypeAlias = Any
@@ -38,6 +39,7 @@ _TYPES: dict[str, Callable[[Any, Any], Any]] = {
     "Seed": lambda types, number: types.uint64,
     "Window": lambda types, number: types.UniTuple(types.int32, 5),
     "Labels": lambda types, number: types.int64[::1],
+    "LabelRows": lambda types, number: types.int64[:, ::1],
     "Bounds": lambda types, number: types.int64[:, ::1],
     "Batches": lambda types, number: types.int64[:, ::1],
     "Instructions": lambda types, number: types.uint32[:, ::1],

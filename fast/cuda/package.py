@@ -50,3 +50,18 @@ cuda, types, intrinsic, device = _choose()
 for _module in ("numba.core.config", "numba.cuda.core.config"):
     with contextlib.suppress(ImportError):
         vars(importlib.import_module(_module))["CUDA_LOW_OCCUPANCY_WARNINGS"] = 0
+
+
+def recording_stream() -> Any:
+    """A new stream of the GPU whose launches can be recorded as a graph; 0, CUDA's default stream, if there is none.
+
+    What is launched on one stream does not wait for what is launched on another.
+    """
+    if NAME != "numba-cuda" or SIMULATED:
+        return 0
+    try:
+        gpu = importlib.import_module("cuda.core").Device()
+    except ImportError:  # an older numba-cuda comes without
+        return 0
+    gpu.set_current()
+    return gpu.create_stream()

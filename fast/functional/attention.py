@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fast import threads
+from fast import placement, threads
 from fast.kernels import attention as kernels
 from fast.tensors import Gradients, Rule, Tensor, one_dtype, record
 from micro import checks
@@ -37,10 +37,15 @@ def scaled_dot_product_attention(
     """
     shape = checks.attention_shapes(query, key, value)
     parents = one_dtype("scaled_dot_product_attention", query, key, value)
-    arrays = [_places(parent.data) for parent in parents]
-    number = arrays[0].dtype.type
+    number = parents[0].data.dtype.type
     mask = _as_added(attn_mask, is_causal, shape).astype(number, copy=False)
     factor = number(1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    if placement.used and placement.on_gpu("scaled_dot_product_attention", *parents):
+        weights = placement.shape_only((math.prod(shape[:-2]), *shape[-2:]), number)
+        return placement.eager().launched(
+            _ATTENTION, (*shape[:-1], value.shape[-1]), parents, (factor, weights, mask, is_causal)
+        )
+    arrays = [_places(parent.data) for parent in parents]
     weights = np.empty((len(arrays[0]), *shape[-2:]), number)
     y = np.empty((*shape[:-1], value.shape[-1]), number)
     both = kernels.attention, kernels.attention_parallel
@@ -87,7 +92,7 @@ def _as_added(attn_mask: Any, is_causal: bool, shape: tuple[int, ...]) -> np.nda
     checks.one_mask(attn_mask, is_causal)
     if attn_mask is None:
         return np.empty((0, *shape[-2:]))
-    mask = np.asarray(attn_mask)
+    mask = placement.host(attn_mask.data) if isinstance(attn_mask, Tensor) else np.asarray(attn_mask)
     if mask.dtype.kind not in "f":
         checks.mask_numbers(mask.ravel().tolist())
         mask = np.where(mask, 0.0, -math.inf)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fast import threads
+from fast import placement, threads
 from fast.kernels import convolution as kernels
 from fast.tensors import Gradients, Rule, Tensor, one_dtype, record
 from micro import checks
@@ -66,13 +66,15 @@ def _convolution(
     x, weight = parents[:2]
     outputs = weight.shape[0]
     rows, columns = found if len(found) == 2 else (_ONE_ROW, *found)
+    shape = (*x.shape[: -1 - len(found)], outputs, *[one.positions for one in found])
+    if placement.used and placement.on_gpu(rule.symbol, *parents):
+        return placement.eager().launched(rule, shape, parents, (rows, columns, groups))
     images = _images(x.data, rows, columns)
     y = np.empty((images.shape[0], outputs, rows.positions, columns.positions), weight.data.dtype)
     offset = np.ascontiguousarray(parents[2].data) if bias is not None else np.zeros(outputs, y.dtype)
     both = kernels.conv2d, kernels.conv2d_parallel
     work = y.size * weight.data[0].size
     threads.run_product(both, work, images, _matrices(weight.data, groups), offset, rows, columns, y)
-    shape = (*x.shape[: -1 - len(found)], outputs, *[one.positions for one in found])
     return record(rule, y.reshape(shape), parents, saved=(rows, columns, groups))
 
 
@@ -103,7 +105,7 @@ def _lower_convolution(recorder: Any, node: Any) -> Any:
     table = recorder.whole([samples, channels, groups, outputs, *rows, *columns])
     offset = recorder.constant(np.zeros(outputs)) if bias is None else recorder.value(bias)
     places, y = (table, recorder.value(x), recorder.value(weight), offset), recorder.new(node.data.size)
-    work = node.data.size * weight.data[0].size
+    work = node.data.size * (weight.data.size // outputs)
     recorder.emit_product("conv2d", *places, y, work=work, shape=node.shape)
 
     def backward(grad: Any) -> Any:
@@ -143,7 +145,10 @@ def max_pool2d(
     """
     checks.image("max_pool2d", x)
     rows, columns = pooling_windows("max_pool2d", x.shape[-2:], kernel_size, stride, padding, dilation)
-    y = np.empty((*x.shape[:-2], rows.positions, columns.positions), x.data.dtype)
+    shape = (*x.shape[:-2], rows.positions, columns.positions)
+    if placement.used and placement.on_gpu("max_pool2d", x):
+        return placement.eager().launched(_MAX_POOL, shape, (x,), (None, rows, columns))
+    y = np.empty(shape, x.data.dtype)
     places = np.empty(y.shape, np.int32)
     both = kernels.max_pool, kernels.max_pool_parallel
     threads.run(both, x.data.size, threads.COSTLY, _planes(x.data), rows, columns, _planes(y), _planes(places))
@@ -160,7 +165,7 @@ def _max_pool_grad(node: Tensor, grad: np.ndarray) -> Gradients:
 def _lower_max_pool(recorder: Any, node: Tensor) -> Any:
     (x,), (_, rows, columns), size = node.parents, node.saved, node.data.size
     planes = x.data.size // (rows.length * columns.length)
-    table, winners = recorder.whole([*rows, *columns]), recorder.whole([0] * size)
+    table, winners = recorder.whole([*rows, *columns]), recorder.room(size)
     y = recorder.new(size)
     work = {"work": x.data.size, "threshold": threads.COSTLY}
     recorder.emit_loop("max_pool", planes, table, recorder.value(x), y, winners, **work, shape=node.shape)
@@ -169,7 +174,7 @@ def _lower_max_pool(recorder: Any, node: Tensor) -> Any:
         target = recorder.gradient(x)
         if target is not None:
             sizes = planes, size // planes, x.data.size // planes
-            recorder.emit_loop("max_pool_grad", *sizes, grad, winners, target, **work, shape=x.shape)
+            recorder.emit_loop("max_pool_grad", *sizes, grad, winners, target, table, **work, shape=x.shape)
         return [target]
 
     return y, backward
@@ -205,7 +210,10 @@ def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None] | Non
 
 
 def _average(rule: Rule, x: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
-    y = np.empty((*x.shape[:-2], rows.shape[1], columns.shape[1]), x.data.dtype)
+    shape = (*x.shape[:-2], rows.shape[1], columns.shape[1])
+    if placement.used and placement.on_gpu(rule.symbol, x):
+        return placement.eager().launched(rule, shape, (x,), (rows, columns))
+    y = np.empty(shape, x.data.dtype)
     threads.run(
         (kernels.avg_pool, kernels.avg_pool_parallel),
         x.data.size,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fast import threads
+from fast import placement, threads
 from fast.kernels import randomness as kernels
 from fast.tensors import Gradients, Rule, Tensor, record
 from micro import checks
@@ -25,6 +25,8 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, seed: int) -> T
     if not training or p == 0:
         return x
     saved = np.uint64(int(seed) % 2**64), float(p)
+    if placement.used and placement.on_gpu("dropout", x):
+        return placement.eager().launched(_DROPOUT, x.shape, (x,), saved)
     return record(_DROPOUT, _drop(x.data, *saved), (x,), saved)
 
 

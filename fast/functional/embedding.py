@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fast import threads
+from fast import placement, threads
 from fast.arrays import rows
 from fast.kernels import embedding as kernels
 from fast.tensors import Gradients, Rule, Tensor, record
@@ -20,11 +20,19 @@ def embedding(indices: Tensor, weight: Tensor) -> Tensor:
     gradients.
     """
     checks.embedding_arguments(indices, weight)
+    if placement.used and placement.on_gpu("embedding", indices, weight):
+        shape, saved = (*indices.shape, weight.shape[1]), (None, indices)
+        return placement.eager().launched(_EMBEDDING, shape, (weight,), saved, lambda: _complain(indices, weight))
     numbers, table = indices.data.flatten(), np.ascontiguousarray(weight.data)
     y = np.empty((numbers.size, table.shape[1]), table.dtype)
     if not kernels.embedding(numbers, table, y):
-        checks.row_numbers("embedding", numbers.tolist(), indices.shape, len(table))
+        _complain(indices, weight)
     return record(_EMBEDDING, y.reshape(*indices.shape, table.shape[1]), (weight,), saved=(numbers, indices))
+
+
+def _complain(indices: Tensor, weight: Tensor) -> None:
+    """Say which number is no row of the table."""
+    checks.row_numbers("embedding", placement.host(indices.data).ravel().tolist(), indices.shape, len(weight))
 
 
 def _embedding_grad(node: Tensor, grad: np.ndarray) -> Gradients:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fast import placement
 from fast.kernels import losses as kernels
 from fast.kernels import updates
 from fast.tensors import Gradients, Rule, Tensor, record
@@ -17,9 +18,9 @@ from micro.vocabulary import float32, float64, grad_mode
 
 @dataclass
 class _Loss:
-    """What a loss keeps: the gradient of its scores, and what else it was computed from."""
+    """What a loss keeps: the gradient of its scores (but on a GPU), and what else it was computed from."""
 
-    grad: np.ndarray
+    grad: np.ndarray | None
     target: Tensor
     weight: Tensor | None
     class_weight: Tensor | None
@@ -72,7 +73,8 @@ def binary_cross_entropy_with_logits(
     counts = np.empty(0, prediction.data.dtype)
     if pos_weight is not None:
         checks.positive_weights(_BCE_LOGITS.symbol, prediction, pos_weight)
-        counts = np.broadcast_to(pos_weight.data.astype(prediction.dtype), prediction.shape).ravel()
+        given = placement.host(pos_weight.data).astype(prediction.dtype)
+        counts = np.broadcast_to(given, prediction.shape).ravel()
     kernel = kernels.binary_cross_entropy_with_logits
     return _loss(_BCE_LOGITS, kernel, prediction, target, sample_weight, counts)
 
@@ -120,14 +122,22 @@ def _class_loss(
     """Run a kernel that takes scores (N, C) and the number of each row's class."""
     checks.class_labels(rule.symbol, scores, labels, ())
     checks.loss_weights(rule.symbol, scores, weight, sample_weight)
+    if placement.used and placement.on_gpu(rule.symbol, scores, labels, weight, sample_weight):
+        saved = _Loss(None, labels, sample_weight, weight, settings)
+        return placement.eager().launched(rule, (), (scores,), saved, lambda: _complain_of_labels(rule, scores, labels))
     numbers, classes = np.ascontiguousarray(scores.data), np.ascontiguousarray(labels.data)
     grad = np.empty(numbers.shape, numbers.dtype)
     weights = _array(sample_weight, numbers.dtype), _array(weight, numbers.dtype)
     loss, known = kernel(numbers, classes, grad, *weights, *settings)
     if not known:
-        checks.class_labels(rule.symbol, scores, labels, labels.tolist())
+        _complain_of_labels(rule, scores, labels)
     saved = _Loss(grad, labels, sample_weight, weight, settings)
     return record(rule, np.array(loss, grad.dtype), (scores,), saved)
+
+
+def _complain_of_labels(rule: Rule, scores: Tensor, labels: Tensor) -> None:
+    """Say which label is no class."""
+    checks.class_labels(rule.symbol, scores, labels, labels.tolist())
 
 
 #: What stands for weights that are all 1.
@@ -141,6 +151,8 @@ def _array(weight: Tensor | None, dtype: np.dtype) -> np.ndarray:
 
 def l1_penalty(parameters: Sequence[Tensor]) -> Tensor:
     """The sum of the sizes |p| of all elements of all parameters, with a slope of 0 at 0."""
+    if placement.used and placement.on_gpu("l1_penalty", *parameters):
+        return placement.eager().launched(_L1_PENALTY, (), tuple(parameters))
     total = sum([kernels.sizes(parameter.data.ravel()) for parameter in parameters])
     return record(_L1_PENALTY, np.array(total, parameters[0].data.dtype), tuple(parameters))
 
@@ -170,6 +182,8 @@ _L1_PENALTY = Rule("l1_penalty", _l1_penalty_grad, lower=_lower_penalty)
 
 def l2_penalty(parameters: Sequence[Tensor]) -> Tensor:
     """The sum of the squares of all elements of all parameters."""
+    if placement.used and placement.on_gpu("l2_penalty", *parameters):
+        return placement.eager().launched(_L2, (), tuple(parameters))
     total = sum([updates.squares(parameter.data.ravel()) for parameter in parameters])
     return record(_L2, np.array(total, parameters[0].data.dtype), tuple(parameters))
 
@@ -194,18 +208,27 @@ def _loss(
     checks.same_shape(rule.symbol, prediction, target)
     if target.requires_grad and grad_mode.recording:
         raise ValueError(f"{rule.symbol}: the target requires a gradient; give target.detach()")
+    checks.loss_weights(rule.symbol, prediction, None, sample_weight)
+    if placement.used and placement.on_gpu(rule.symbol, prediction, target, sample_weight):
+        saved = _Loss(None, target, sample_weight, None, settings)
+        return placement.eager().launched(rule, (), (prediction,), saved, lambda: _complain(rule, prediction, target))
     numbers = prediction.data
     grad = np.empty(numbers.shape, numbers.dtype)
-    checks.loss_weights(rule.symbol, prediction, None, sample_weight)
     weights = _array(sample_weight, numbers.dtype)
     if weights.size not in (0, numbers.size):
         weights = np.repeat(weights, numbers.size // weights.size)
     wanted = target.data.astype(numbers.dtype, copy=False).ravel()
     loss, known = kernel(numbers.ravel(), wanted, grad.ravel(), weights, *settings)
     if not known:
-        checks.loss_arguments(rule.symbol, numbers.ravel().tolist(), target.data.ravel().tolist())
+        _complain(rule, prediction, target)
     saved = _Loss(grad, target, sample_weight, None, settings)
     return record(rule, np.array(loss, numbers.dtype), (prediction,), saved)
+
+
+def _complain(rule: Rule, prediction: Tensor, target: Tensor) -> None:
+    """Say which numbers are none that the loss takes."""
+    numbers = [placement.host(tensor.data).ravel().tolist() for tensor in (prediction, target)]
+    checks.loss_arguments(rule.symbol, *numbers)
 
 
 def _loss_grad(node: Tensor, grad: np.ndarray) -> Gradients:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fast import threads
+from fast import placement, threads
 from fast.kernels import normalization as kernels
 from fast.tensors import Gradients, Rule, Tensor, one_dtype, overwrite, record
 from micro import checks
@@ -38,6 +38,14 @@ def batch_norm(
     """
     count = checks.batch_norm_arguments(x, running_mean, running_var, weight, bias, training)
     parents = _parents("batch_norm", x, weight, bias)
+    unbiased = count / (count - 1) if training else 1.0
+    counter, fixed = (num_batches_tracked, 0.0) if momentum is None else (None, momentum)
+    settings = running_mean, running_var, counter, (eps, fixed, unbiased)
+    if placement.used and placement.on_gpu("batch_norm", *parents, running_mean, running_var, num_batches_tracked):
+        if training:
+            batch_share(momentum, num_batches_tracked)  # the instruction moves the running means
+        given = None, weight is not None, training, None, None, settings
+        return placement.eager().launched(_BATCH_NORM, x.shape, parents, given)
     numbers, factors, offsets = _with_defaults(parents, weight, bias, x.shape[1:2])
     mean, variance = np.empty(x.shape[1]), np.empty(x.shape[1])
     if not training:
@@ -57,14 +65,11 @@ def batch_norm(
         variance,
         _samples(y),
     )
-    unbiased = count / (count - 1) if training else 1.0
     if training:
         share = batch_share(momentum, num_batches_tracked)
         for running, new in ((running_mean, mean), (running_var, variance * unbiased)):
             if running is not None:
                 overwrite(running, (1 - share) * running.data + share * new)
-    counter, fixed = (num_batches_tracked, 0.0) if momentum is None else (None, momentum)
-    settings = running_mean, running_var, counter, (eps, fixed, unbiased)
     saved = factors, weight is not None, training, mean, 1 / np.sqrt(variance + eps), settings
     return record(_BATCH_NORM, y, parents, saved)
 
@@ -82,7 +87,7 @@ def _batch_norm_grad(node: Tensor, grad: np.ndarray) -> Gradients:
 def _lower_batch_norm(recorder: Any, node: Tensor) -> Any:
     x, (_, has_weight, training, _, _, settings) = node.parents[0], node.saved
     running_mean, running_var, counter, numbers = settings
-    sizes = len(x.data), x.data[0].size, x.shape[1], int(training)
+    sizes = len(x), x.data.size // len(x), x.shape[1], int(training)
     places, y = _places(recorder, node, has_weight, x.shape[1:2]), recorder.new(x.data.size)
     kept, about = recorder.wide(2 * x.shape[1]), {"work": x.data.size, "threshold": threads.CHEAP, "shape": x.shape}
     running = [*map(recorder.buffer, (running_mean, running_var)), recorder.count(counter)]
@@ -132,6 +137,9 @@ def _within(
 ) -> Tensor:
     """Normalise each part of x that has this shape, as a row."""
     parents = _parents(rule.symbol, x, weight, bias)
+    if placement.used and placement.on_gpu(rule.symbol, *parents):
+        factors = placement.shape_only((math.prod(shape),), parents[0].data.dtype)
+        return placement.eager().launched(rule, x.shape, parents, (factors, weight is not None, None, None, float(eps)))
     numbers, factors, offsets = _with_defaults(parents, weight, bias, shape)
     table = np.ascontiguousarray(numbers).reshape(-1, math.prod(shape))
     mean, factor = np.empty((2, len(table)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fast import elementwise, threads
+from fast import elementwise, placement, threads
 from fast.addresses import product
 from fast.arrays import rows
 from fast.kernels import products as kernels
@@ -24,6 +24,8 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     """
     shape = checks.matmul_shapes(a, b)
     a, b = one_dtype("matmul", a, b)
+    if placement.used and placement.on_gpu("matmul", a, b):
+        return placement.eager().launched(_MATMUL, shape, (a, b))
     left = a.data if a.ndim > 1 else a.data[None, :]
     right = b.data if b.ndim > 1 else b.data[:, None]
     return record(_MATMUL, _stacked(left, right).reshape(shape), (a, b))
@@ -112,6 +114,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     checks.linear_shapes(x, weight, bias)
     parents = one_dtype("linear", x, weight, *([] if bias is None else [bias]))
+    if placement.used and placement.on_gpu("linear", *parents):
+        return placement.eager().launched(_LINEAR, (*x.shape[:-1], weight.shape[0]), parents)
     return record(_LINEAR, _product(*[parent.data for parent in parents]), parents)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fast import threads
+from fast import placement, threads
 from fast.kernels import recurrent as kernels
 from fast.tensors import Gradients, Rule, Tensor, one_dtype, record
 from micro import checks
@@ -136,6 +136,8 @@ def _sequence(
     given = dict(zip(_NAMES[len(states)], (x, *states, *weights, *biases), strict=True))
     used = {argument: tensor for argument, tensor in given.items() if tensor is not None}
     names, parents = tuple(used), one_dtype(name, *used.values())
+    if placement.used and placement.on_gpu(name, *parents):
+        return _launched(name, kind, names, parents)
     arrays = {argument: parent.data for argument, parent in zip(names, parents, strict=True)}
     weight = _join(kind, arrays)
     inputs, hidden, cell = _begin(arrays)
@@ -145,6 +147,17 @@ def _sequence(
     both = kernels.forward, kernels.forward_parallel
     threads.run_product(both, samples * steps * weight.size, kind, inputs, hidden, cell, weight, outputs, kept)
     return record(_RULES[name], outputs, parents, saved=(kind, names, weight, kept))
+
+
+def _launched(name: str, kind: int, names: tuple[str, ...], parents: tuple[Tensor, ...]) -> Tensor:
+    """The same on a GPU, of which the rule needs to know how large the joined weights and what is kept are."""
+    given = dict(zip(names, parents, strict=True))
+    x, (samples, features), dtype = given["x"], given["hidden"].shape, parents[0].data.dtype
+    steps = x.data.size // (samples * x.shape[-1])
+    weight = placement.shape_only((_SIZES[kind][1] * features, x.shape[-1] + features + 1), dtype)
+    kept = placement.shape_only((samples * steps * _SIZES[kind][2] * features,), dtype)
+    shape = samples, steps + ("cell" in given), features
+    return placement.eager().launched(_RULES[name], shape, parents, (kind, names, weight, kept))
 
 
 def _sequence_grad(node: Tensor, grad: np.ndarray) -> Gradients:

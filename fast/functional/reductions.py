@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fast import elementwise
+from fast import elementwise, placement
 from fast.arrays import rows
 from fast.kernels import reductions as kernels
 from fast.tensors import Gradients, Rule, Tensor, note, record
@@ -20,7 +20,7 @@ def sum(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The sum over one or several dimensions, or over all elements; truth values are counted."""
     dims = checks.dimensions("sum", dim, x.shape)
     if x.dtype in (int64, bool_):
-        return note(_SUM, np.asarray(x.data.sum(axis=dims, keepdims=keepdim, dtype=np.int64)), (x,))
+        return _of_whole(_SUM, np.sum, x, axis=dims, keepdims=keepdim)
     return _total(_SUM, x, dims, keepdim, 1)
 
 
@@ -33,6 +33,10 @@ def mean(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 
 def _total(rule: Rule, x: Tensor, dims: tuple[int, ...], keepdim: bool, count: int) -> Tensor:
+    if placement.used and placement.on_gpu(rule.symbol, x):
+        return placement.eager().launched(
+            rule, checks.reduced(x.shape, dims, keepdim), (x,), (checks.kept(x.shape, dims), count)
+        )
     kept = elementwise.total(x.data, dims)
     if count != 1:
         kept /= count
@@ -70,7 +74,9 @@ def prod(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The product over one or several dimensions, or over all elements."""
     dims = checks.dimensions("prod", dim, x.shape)
     if x.dtype in (int64, bool_):
-        return note(_PROD, np.asarray(x.data.prod(axis=dims, keepdims=keepdim, dtype=np.int64)), (x,))
+        return _of_whole(_PROD, np.prod, x, axis=dims, keepdims=keepdim)
+    if placement.used and placement.on_gpu("prod", x):
+        return placement.eager().launched(_PROD, checks.reduced(x.shape, dims, keepdim), (x,), dims)
     return record(_PROD, _of_lines(kernels.prod, x, dims, keepdim), (x,), saved=dims)
 
 
@@ -94,6 +100,12 @@ def _lower_prod(recorder: Any, node: Tensor) -> Any:
 
 
 _PROD = Rule("prod", _prod_grad, reads=(0,), lower=_lower_prod)
+
+
+def _of_whole(rule: Rule, function: Callable[..., Any], x: Tensor, **settings: Any) -> Tensor:
+    """What NumPy's function makes of whole numbers or truth values; the CPU computes it, wherever they lie."""
+    found = np.asarray(function(placement.host(x.data), dtype=np.int64, **settings))
+    return note(rule, placement.moved(found, x.device), (x,))
 
 
 def _of_lines(kernel: Callable[..., None], x: Tensor, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
@@ -166,6 +178,8 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 
 def _extreme(name: str, where: Callable[..., Any], x: Tensor, dim: int | None, keepdim: bool) -> Any:
+    if placement.used and placement.on_gpu(name, x):
+        return _extreme_on_gpu(name, where, x, dim, keepdim)
     places = _where_extreme(name, where, x, dim, keepdim=True)
     if dim is None:
         y = np.array(x.data.ravel()[int(places.item())], x.data.dtype).reshape(places.shape if keepdim else ())
@@ -175,6 +189,19 @@ def _extreme(name: str, where: Callable[..., Any], x: Tensor, dim: int | None, k
     y = np.take_along_axis(x.data, places.data, dim).reshape(shape)
     chosen = record(_OF_LINES[name], y, (x,), saved=(dim, places.data.copy()))
     return Extreme(chosen, places if keepdim else places.squeeze(dim))
+
+
+def _extreme_on_gpu(name: str, where: Callable[..., Any], x: Tensor, dim: int | None, keepdim: bool) -> Any:
+    """The same there; whoever asks for all elements need not know where they stand. Whole numbers by the CPU."""
+    if x.data.dtype.kind != "f":
+        found = _extreme(name, where, x.cpu(), dim, keepdim)
+        return found.cuda() if dim is None else Extreme(*[part.cuda() for part in found])
+    if dim is None:
+        checks.some_elements(name, x.shape, None)
+        return placement.eager().launched(_OF_ALL[name], checks.reduced(x.shape, range(x.ndim), keepdim), (x,))
+    places = _where_extreme(name, where, x, dim, keepdim)
+    dim = checks.dimension(name, dim, x.shape)
+    return Extreme(placement.eager().launched(_OF_LINES[name], places.shape, (x,), (dim, None)), places)
 
 
 def _of_all_grad(node: Tensor, grad: np.ndarray) -> Gradients:
@@ -196,7 +223,7 @@ def _lower_extreme(recorder: Any, node: Any) -> Any:
     """The same over all elements, as a single line, and along a dimension; where they stand is noted in `integers`."""
     (x,), size = node.parents, node.data.size
     parts = (1, x.data.size, 1) if node.saved is None else _around(x.shape, node.saved[0])
-    place, y, winners = recorder.value(x), recorder.new(size), recorder.whole([0] * size)
+    place, y, winners = recorder.value(x), recorder.new(size), recorder.room(size)
     sign, about = {"max": 1, "min": -1}[node.op.symbol], {"flops": x.data.size, "shape": x.shape}
     recorder.emit("extreme", *parts, place, y, winners, **about, numbers=[sign])
 
@@ -225,14 +252,22 @@ _OF_ALL, _OF_LINES = [
 def _where_extreme(name: str, where: Callable[..., Any], x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
     axis = None if dim is None else checks.dimension(name, dim, x.shape)
     checks.some_elements(name, x.shape, axis)
-    return Tensor(np.asarray(where(x.data, axis=axis, keepdims=keepdim), np.int64))
+    if placement.used and x.data.dtype.kind == "f" and placement.on_gpu(name, x):
+        parts = (1, x.data.size, 1) if axis is None else _around(x.shape, axis)
+        dims = tuple(range(x.ndim)) if axis is None else (axis,)
+        sign = 1 if name.endswith("max") else -1
+        return placement.eager().largest(x, sign, parts, checks.reduced(x.shape, dims, keepdim))
+    found = np.asarray(where(placement.host(x.data), axis=axis, keepdims=keepdim), np.int64)
+    return Tensor(placement.moved(found, x.device))
 
 
 def cumsum(x: Tensor, dim: int) -> Tensor:
     """Sums that grow along `dim`: y[i] = x[0] + ... + x[i]."""
     dim = checks.dimension("cumsum", dim, x.shape)
     if x.data.dtype.kind != "f":
-        return note(_CUMSUM, x.data.cumsum(axis=dim, dtype=np.int64), (x,))
+        return _of_whole(_CUMSUM, np.cumsum, x, axis=dim)
+    if placement.used and placement.on_gpu("cumsum", x):
+        return placement.eager().launched(_CUMSUM, x.shape, (x,), dim)
     return record(_CUMSUM, _run_around(kernels.cumsum, dim, x.data), (x,), saved=dim)
 
 
@@ -271,6 +306,8 @@ def logsumexp(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """log(sum of exp(x)), computed as largest + log(sum of exp(x - largest)), which cannot overflow."""
     checks.quantities("logsumexp", x)
     dims = checks.dimensions("logsumexp", dim, x.shape)
+    if placement.used and placement.on_gpu("logsumexp", x):
+        return placement.eager().launched(_LOGSUMEXP, checks.reduced(x.shape, dims, keepdim), (x,), dims)
     return record(_LOGSUMEXP, _of_lines(kernels.logsumexp, x, dims, keepdim), (x,), saved=dims)
 
 
@@ -310,6 +347,8 @@ def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
 def _along(rule: Rule, kernel: Callable[..., None], x: Tensor, dim: int) -> Tensor:
     checks.quantities(rule.symbol, x)
     dim = checks.dimension(rule.symbol, dim, x.shape)
+    if placement.used and placement.on_gpu(rule.symbol, x):
+        return placement.eager().launched(rule, x.shape, (x,), dim)
     return record(rule, _run_along(kernel, dim, x.data), (x,), saved=dim)
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from fast import threads
+from fast import placement, threads
 from fast.kernels import updates as kernels
 from fast.tensors import Tensor, mark_written
+from micro.vocabulary import no_grad
 
 State = dict[int, dict[str, Any]]
 #: Elements from which the update of a parameter is worth starting on all cores: from here on it is for most kernels,
@@ -39,14 +40,13 @@ def sgd_step(
         if p._grad is None:
             continue
         if momentum == 0:
-            threads.run(_SGD, p.data.size, LARGE, _numbers(p), p._grad.ravel(), lr, weight_decay)
+            _run(_SGD, p, [], lr, weight_decay)
             continue
         keep, add, ahead = momentum, 1.0 - dampening, momentum if nesterov else 0.0
         if i not in state:
             keep, add = 0.0, 1.0  # the first gradient is taken over as it is
         kept = state.get(i) or _begin(state, i, p, "momentum_buffer")
-        arrays = _numbers(p), p._grad.ravel(), kept["momentum_buffer"].data.ravel()
-        threads.run(_MOMENTUM, p.data.size, LARGE, *arrays, lr, keep, add, weight_decay, ahead)
+        _run(_MOMENTUM, p, [kept["momentum_buffer"]], lr, keep, add, weight_decay, ahead)
 
 
 def adam_step(
@@ -69,8 +69,8 @@ def adam_step(
         if p._grad is not None:
             kept = state.get(i) or _begin(state, i, p, "exp_avg", "exp_avg_sq", step=0)
             t = kept["step"] = kept["step"] + 1
-            arrays = _numbers(p), p._grad.ravel(), kept["exp_avg"].data.ravel(), kept["exp_avg_sq"].data.ravel()
-            threads.run(_ADAM, p.data.size, LARGE, *arrays, t, lr, beta1, beta2, eps, decay, shrink)
+            means = [kept["exp_avg"], kept["exp_avg_sq"]]
+            _run(_ADAM, p, means, t, lr, beta1, beta2, eps, decay, shrink)
 
 
 def rmsprop_step(
@@ -88,9 +88,8 @@ def rmsprop_step(
     for i, p in enumerate(parameters):
         if p._grad is not None:
             kept = state.get(i) or _begin(state, i, p, "square_avg", "grad_avg", "momentum_buffer")
-            means = [kept[name].data.ravel() for name in ("square_avg", "grad_avg", "momentum_buffer")]
-            settings = lr, alpha, eps, weight_decay, momentum, centered
-            threads.run(_RMSPROP, p.data.size, LARGE, _numbers(p), p._grad.ravel(), *means, *settings)
+            means = [kept[name] for name in ("square_avg", "grad_avg", "momentum_buffer")]
+            _run(_RMSPROP, p, means, lr, alpha, eps, weight_decay, momentum, centered)
 
 
 def adagrad_step(
@@ -109,15 +108,25 @@ def adagrad_step(
             kept = state.get(i) or _begin(state, i, p, "sum", step=0, start=initial_accumulator_value)
             t = kept["step"] = kept["step"] + 1
             rate = lr / (1.0 + (t - 1) * lr_decay)
-            arrays = _numbers(p), p._grad.ravel(), kept["sum"].data.ravel()
-            threads.run(_ADAGRAD, p.data.size, LARGE, *arrays, rate, weight_decay, eps)
+            _run(_ADAGRAD, p, [kept["sum"]], rate, weight_decay, eps)
 
 
 def _begin(state: State, i: int, parameter: Tensor, *names: str, start: float = 0.0, **counts: int) -> dict[str, Any]:
     """What is remembered of a parameter in the beginning: tensors of its shape, filled with `start`, and counts."""
-    shape, dtype = parameter.shape, parameter.data.dtype
-    state[i] = {**counts, **{name: Tensor(np.full(shape, start, dtype)) for name in names}}
+    shape, dtype, device = parameter.shape, parameter.data.dtype, parameter.device
+    state[i] = {**counts, **{name: Tensor(placement.moved(np.full(shape, start, dtype), device)) for name in names}}
     return state[i]
+
+
+def _run(kernels: threads.Kernels, p: Tensor, kept: Sequence[Tensor], *settings: float) -> None:
+    """Move a parameter, and what is kept of it. settings: as the kernel for the CPU takes them."""
+    name = kernels[0].__name__
+    if placement.used and placement.on_gpu(f"{name}: a parameter and what the optimizer remembers", p, *kept):
+        mark_written(p)
+        placement.eager().update(name, [p.data, p._grad, *[tensor.data for tensor in kept]], settings)
+        return
+    arrays = [tensor.data.ravel() for tensor in kept]
+    threads.run(kernels, p.data.size, LARGE, _numbers(p), p._grad.ravel(), *arrays, *settings)  # type: ignore[union-attr]
 
 
 def _numbers(parameter: Tensor) -> np.ndarray:
@@ -142,6 +151,8 @@ _ADAGRAD = kernels.adagrad, kernels.adagrad_parallel
 def clip_grad_norm_(parameters: Sequence[Tensor], max_norm: float) -> float:
     """Scale all gradients by min(1, max_norm / (norm + 1e-6)); returns the norm, sqrt(sum of g^2), before that."""
     gradients = [(p, p._grad) for p in parameters if p._grad is not None]
+    if placement.used and placement.on_gpu("clip_grad_norm_", *parameters):
+        return placement.eager().clip_norm([grad for _, grad in gradients], max_norm)
     norm = math.sqrt(sum([kernels.squares(grad.ravel()) for _, grad in gradients]))
     factor = min(max_norm / (norm + 1e-6), 1.0)  # in this order nan stays nan
     if factor != 1.0:
@@ -155,4 +166,11 @@ def clip_grad_value_(parameters: Sequence[Tensor], clip_value: float) -> None:
     """Cut every element of every gradient to the range from -clip_value to clip_value; nan stays nan."""
     for p in parameters:
         if p._grad is not None:
-            p._grad = np.asarray(np.clip(p._grad, -clip_value, clip_value))
+            p._grad = _clipped(p._grad, clip_value)
+
+
+def _clipped(grad: Any, limit: float) -> Any:
+    if isinstance(grad, np.ndarray):
+        return np.asarray(np.clip(grad, -limit, limit))
+    with no_grad():
+        return Tensor(grad).clip(-limit, limit).data

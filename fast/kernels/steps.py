@@ -634,7 +634,9 @@ def _max_pool_grad(memory, integers, row):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def max_pool_grad(memory, integers, row, numbers):
-    """row = planes, sizes of those of y and of x, gradient, places of the largest, and that of the gradient of x."""
+    """row = planes, sizes of those of y and of x, gradient, places of the largest, that of the gradient of x; and,
+    for a GPU, the list of windows.
+    """
     grad, places, grad_x = _max_pool_grad(memory, integers, row)
     convolution.max_pool_grad(grad, places, grad_x)
 

@@ -13,15 +13,18 @@ from typing import Any
 from micro import checks
 from micro.array import Array, at, build, copied, places, regroup, stretch, tensor, wrap
 from micro.value import Constant, Value
-from micro.vocabulary import Vocabulary, bool_, float32, float64, int64
+from micro.vocabulary import DEVICES, Vocabulary, bool_, float32, float64, int64
 
 
 def to(x: Any, dtype: str) -> Any:
     """The numbers as elements of type `dtype`; x itself, if it is that already. Fractions are cut off towards zero.
 
-    `"float32"` is accepted for float64, the only precision that Python has.
+    `"float32"` is accepted for float64, the only precision that Python has, and `"cpu"` for where x is.
     """
     if x.dtype == dtype or (x.dtype == float64 and dtype == float32):
+        return x
+    if dtype in DEVICES:
+        checks.only_cpu(dtype)
         return x
     return tensor(x, dtype)
 

@@ -482,6 +482,19 @@ def _(random, dtype):
     return (grad, x, weight, *sums, dtype(1 / 63), empty(dtype, *_BATCH)), {8: grad_x.reshape(_BATCH)}
 
 
+@case("normalization.inverse_roots", _FEW)
+def _(random, dtype):
+    variance = random.uniform(0, 2, 101).astype(dtype)
+    return (variance, dtype(_EPS), empty(dtype, 101)), {2: 1 / np.sqrt(variance.astype(float) + _EPS)}
+
+
+@case("normalization.move_towards", _FEW)
+def _(random, dtype):
+    new, running = normal(random, dtype, 101), normal(random, dtype, 101)
+    after = 0.75 * running.astype(float) + 0.25 * (1.5 * new.astype(float))
+    return (new, dtype(1.5), dtype(0.75), dtype(0.25), running), {4: after}
+
+
 def _layer_norm(random, dtype, centred):
     """x (LINES, 71), weight, bias, mean and factor, and y, by the CPU's kernel."""
     x, (weight, bias) = normal(random, dtype, LINES, 71) + dtype(2), normal(random, dtype, 2, 71)
@@ -661,6 +674,39 @@ def _(random, dtype):
     return arguments, {2: _by_sample(before), 3: _by_sample(grad_sums)}
 
 
+@case("recurrent.begin_step", _FEW)
+def _(random, dtype):
+    """Of the first two steps."""
+    x, hidden, outputs = normal(random, dtype, 5, 3, 4), normal(random, dtype, 5, 1, 7), normal(random, dtype, 5, 4, 7)
+    before = np.stack([hidden[:, 0], outputs[:, 0]])
+    rows = np.concatenate([x[:, :2].swapaxes(0, 1), before, np.ones((2, 5, 1), dtype)], 2)
+    return (x, hidden, outputs, 0, empty(dtype, 2, 5, 12)), {4: rows}
+
+
+@case("recurrent.end_step", _FEW)
+def _(random, dtype):
+    rows, grad, grad_hidden = normal(random, dtype, 5, 12), normal(random, dtype, 5, 3, 7), normal(random, dtype, 5, 7)
+    grad_x = normal(random, dtype, 5, 3, 4)
+    after = grad_x.copy()
+    after[:, 1] = rows[:, :4]
+    hidden = rows[:, 4:11].astype(float) + grad[:, 0] + grad_hidden
+    return (rows, grad, 1, 1, grad_x, grad_hidden), {4: after, 5: hidden}
+
+
+@case("recurrent.get_step", _FEW)
+def _(random, dtype):
+    x = normal(random, dtype, 5, 3, 17)
+    return (x, 2, empty(dtype, 5, 17)), {2: x[:, 2]}
+
+
+@case("recurrent.put_step", _FEW)
+def _(random, dtype):
+    x, y = normal(random, dtype, 5, 17), normal(random, dtype, 5, 3, 17)
+    after = y.copy()
+    after[:, 1] = x
+    return (x, 1, y), {2: after}
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Embedding, attention, dropout
 
@@ -720,6 +766,197 @@ def _(random, dtype):
     seed, limit = np.uint64(2**63 + 5), np.uint64(0.375 * 2**53)
     randomness.dropout(x.astype(float), seed, limit, 1.6, y)
     return (x, seed, limit, dtype(1.6), empty(dtype, 101)), {4: y}
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Lines, and numbers that are moved
+
+
+@case("lines.logsumexp")
+def _(random, dtype):
+    x = _rows(random, dtype)
+    x[0] = -np.inf
+    y = np.empty(LINES)
+    reductions.logsumexp(x.astype(float), y)
+    return (x, empty(dtype, LINES)), {1: y}
+
+
+@case("lines.logsumexp_grad")
+def _(random, dtype):
+    grad, x, y = normal(random, dtype, LINES), normal(random, dtype, LINES, 71), normal(random, dtype, LINES)
+    grad_x = np.empty(x.shape)
+    reductions.logsumexp_grad(*double(grad, x, y), grad_x)
+    return (grad, x, y, empty(dtype, *x.shape)), {3: grad_x}
+
+
+@case("lines.prod", tolerance=4)
+def _(random, dtype):
+    x, y = random.uniform(0.8, 1.25, (LINES, 71)).astype(dtype), np.empty(LINES)
+    reductions.prod(x.astype(float), y)
+    return (x, empty(dtype, LINES)), {1: y}
+
+
+@case("lines.prod_grad", _FEW, tolerance=4)
+def _(random, dtype):
+    """Of rows with one 0, with two, and without."""
+    grad, x, grad_x = normal(random, dtype, 67), random.uniform(0.8, 1.25, (67, 9)).astype(dtype), np.empty((67, 9))
+    x[1, 3] = x[2, 4] = x[2, 7] = 0
+    reductions.prod_grad(*double(grad, x), grad_x)
+    return (grad, x, empty(dtype, 67, 9)), {2: grad_x}
+
+
+@case("lines.cumsum", _FEW)
+def _(random, dtype):
+    """Backwards; from an infinite number on all sums are infinite."""
+    x, y = normal(random, dtype, 2, 9, 41), np.empty((2, 9, 41))
+    x[1, 5, 3] = np.inf
+    reductions.cumsum_grad(x.astype(float), y)
+    return (x, 1, empty(dtype, 2, 9, 41)), {2: y}
+
+
+@case("lines.extreme_grad", _FEW)
+def _(random, dtype):
+    grad, places = normal(random, dtype, 2, 9), random.integers(0, 5, (2, 9)).astype(np.int32)
+    grad_x = np.where(places[:, None] == np.arange(5)[:, None], grad[:, None], 0)
+    return (grad, places, empty(dtype, 2, 5, 9)), {2: grad_x}
+
+
+@case("lines.ties", _PARTS)
+def _(random, dtype):
+    x = normal(random, dtype, 151).round()
+    return (x, np.ones(1, dtype), empty(dtype, 2)), {2: _of_blocks(lambda x: (x == 1).sum(), x)}
+
+
+@case("lines.share_ties", _FEW)
+def _(random, dtype):
+    x = normal(random, dtype, 101).round(1)
+    x[[3, 70]] = np.nan
+    arrays = normal(random, dtype, 1), x, np.full(1, np.nan, dtype), np.full(1, 2, dtype)
+    return (*arrays, empty(dtype, 101)), {4: np.where(np.isnan(x), arrays[0].astype(float) / 2, 0)}
+
+
+@case("losses.sizes", _PARTS, tolerance=4)
+def _(random, dtype):
+    p = normal(random, dtype, 151)
+    return (p, empty(dtype, 2)), {1: _of_blocks(losses.sizes, *double(p))}
+
+
+@case("losses.sizes_grad", _FEW)
+def _(random, dtype):
+    p, grad = normal(random, dtype, 101), normal(random, dtype, 1)
+    p[7] = 0
+    return (p, grad, empty(dtype, 101)), {2: np.sign(p) * grad.astype(float)}
+
+
+@case("moving.copy", _FEW)
+def _(random, dtype):
+    x = normal(random, dtype, 101)
+    return (x, empty(dtype, 101)), {1: x}
+
+
+@case("moving.fill", _FEW)
+def _(random, dtype):
+    return (dtype(0.1), empty(dtype, 101)), {1: np.full(101, dtype(0.1))}
+
+
+@case("moving.scale", _FEW)
+def _(random, dtype):
+    x, factor = normal(random, dtype, 101), normal(random, dtype, 1)
+    return (x, factor, dtype(2), empty(dtype, 101)), {3: 2 * x.astype(float) * factor.astype(float)}
+
+
+@case("moving.floats", _FEW)
+def _(random, dtype):
+    x = random.integers(-(2**20), 2**20, 101)
+    return (x, empty(dtype, 101)), {1: x}
+
+
+@case("moving.spread", _FEW)
+def _(random, dtype):
+    x = normal(random, dtype, 3, 7)
+    return (x, dtype(3), empty(dtype, 3, 5, 7)), {2: np.repeat(x[:, None].astype(float) / 3, 5, axis=1)}
+
+
+@case("moving.compare", _FEW)
+def _(random, dtype):
+    """The other relations are tried with instructions."""
+    a, b = normal(random, dtype, 2, 101).round()
+    a[[3, 70]] = np.nan
+    return (a, b, 5, empty(dtype, 101)), {3: a >= b}
+
+
+def _table(random):
+    """101 different places below 150, of which two are -1."""
+    places = random.permutation(150)[:101]
+    places[[3, 70]] = -1
+    return places
+
+
+@case("moving.select", _FEW)
+def _(random, dtype):
+    places, x = _table(random), normal(random, dtype, 150)
+    return (places, x, dtype(0.5), empty(dtype, 101)), {3: np.where(places < 0, 0.5, x[places])}
+
+
+def _put(random, dtype, more):
+    places, x, y = random.permutation(150)[:101], normal(random, dtype, 101), normal(random, dtype, 150)
+    after = y.astype(float)
+    after[places] = x + (after[places] if more else 0)
+    return (places, x, y), {2: after}
+
+
+@case("moving.put", _FEW)
+def _(random, dtype):
+    return _put(random, dtype, more=False)
+
+
+@case("moving.put_more", _FEW)
+def _(random, dtype):
+    return _put(random, dtype, more=True)
+
+
+@case("moving.put_sums", _FEW)
+def _(random, dtype):
+    places, x, sums = _table(random) % 20, normal(random, dtype, 101), np.zeros(20)
+    places[[3, 70]] = -1
+    np.add.at(sums, places[places >= 0], x[places >= 0].astype(float))
+    return (places, x, np.zeros(20, dtype)), {2: sums}
+
+
+def _batch(random, numbers):
+    """Columns 2 to 6 of 4 rows, for the second of three batches, and the batches."""
+    order = random.integers(0, len(numbers), (3, 6))
+    return order, np.ascontiguousarray(numbers[order[1, :4], 2:7])
+
+
+@case("moving.take_rows", _FEW)
+def _(random, dtype):
+    table = normal(random, dtype, 20, 9)
+    order, rows = _batch(random, table)
+    return (order, 1, table, 2, empty(dtype, 4, 5)), {4: rows}
+
+
+@case("moving.take_whole", _FEW)
+def _(random, dtype):
+    table = random.integers(0, 2**40, (20, 9))
+    order, rows = _batch(random, table)
+    return (order, 1, table, 2, empty(np.int64, 4, 5)), {4: rows}
+
+
+@case("updates.clip_value", _FEW)
+def _(random, dtype):
+    g = normal(random, dtype, 101)
+    g[3] = np.nan
+    return (g, dtype(0.5)), {0: np.clip(g, -0.5, 0.5)}
+
+
+@case("updates.note", _FEW)
+def _(random, dtype):
+    loss, goal, losses = normal(random, dtype, 1), normal(random, dtype, 1), normal(random, dtype, 3)
+    after = losses.astype(float)
+    after[2] += 0.25 * loss[0]
+    arguments = loss, goal, np.zeros(1, np.int32), dtype(0.25), 2, 1, losses, np.zeros(4, dtype)
+    return arguments, {6: after, 7: np.array([0, goal[0], 0, 0])}
 
 
 # ----------------------------------------------------------------------------------------------------------------------

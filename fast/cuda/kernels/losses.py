@@ -228,3 +228,21 @@ def cross_entropy(
 def _known(label, matrix):
     """Whether a label is the number of a column."""
     return 0 <= label < matrix.shape[1]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The penalty for the sizes of parameters. (That for their squares is `updates.squares`, and its gradient a multiple.)
+
+
+def sizes(p: Vector, parts: Vector):
+    """parts[b] = the sum of |p| over the elements of block b."""
+    total = p.dtype.type(0)
+    for i in range(cuda.grid(1), p.size, cuda.gridsize(1)):
+        total += abs(p[i])
+    _write_part(total, parts)
+
+
+def sizes_grad(p: Vector, grad: Vector, y: Vector):
+    """y[i] = sign(p[i]) * grad[0]."""
+    for i in range(cuda.grid(1), p.size, cuda.gridsize(1)):
+        y[i] = _sign(p[i]) * grad[0]

@@ -88,6 +88,19 @@ def batch_norm_grad(
             grad_x[n, c, place] = slope * (grad[n, c, place] - drift - (x[n, c, place] - centre) * pull)
 
 
+def inverse_roots(variance: Vector, eps: Number, factor: Vector):
+    """factor[c] = 1 / sqrt(variance[c] + eps)."""
+    one = factor.dtype.type(1)
+    for c in range(cuda.grid(1), factor.size, cuda.gridsize(1)):
+        factor[c] = one / math.sqrt(variance[c] + eps)
+
+
+def move_towards(new: Vector, times: Number, keep: Number, add: Number, running: Vector):
+    """running[c] = keep running[c] + add (times new[c])."""
+    for c in range(cuda.grid(1), running.size, cuda.gridsize(1)):
+        running[c] = keep * running[c] + add * (times * new[c])
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Within rows: x (N, K), weight and bias (K,), mean and factor (N,). A warp takes a row.
 

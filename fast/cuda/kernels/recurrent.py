@@ -3,13 +3,17 @@
 The formulas are those of `fast/kernels/recurrent.py`. Here samples are rows: sums (N, 4 H), gate by gate, all else
 (N, H). A thread takes a feature of a sample: all its gates are at hand, so one launch does what sigmoid, tanh, products
 and sums would do in ten, each of which would have to read and write memory. (`rnn_cell` is tanh or relu of its sums.)
+
+A layer goes through the steps t of x (N, L, in); its outputs are (N, L, H), or longer. What a step multiplies stands in
+rows, as on the CPU in columns: [x[n, t], h[n, t - 1], 1], so that one product with [W_ih | W_hh | bias] makes all sums.
+`begin_step` writes such rows, `end_step` takes apart what comes back to them.
 """
 
 from __future__ import annotations
 
 import math
 
-from fast.cuda.arguments import Matrix
+from fast.cuda.arguments import Count, Matrix, Stack
 from fast.cuda.formulas import sigmoid
 from fast.cuda.package import cuda
 
@@ -81,3 +85,59 @@ def gru_cell_grad(kept: Matrix, hidden: Matrix, grad_hidden: Matrix, grad_sums: 
         grad_sums[i, 2 * width + h] = grad_a
         grad_sums[i, 3 * width + h] = grad_a * r
         grad_hidden[i, h] = above * z
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Between the steps of a layer.
+
+
+def begin_step(x: Stack, hidden: Stack, outputs: Stack, first: Count, rows: Stack):
+    """rows[i, n] = [x[n, t], h[n, t - 1], 1] for step t = first + i; rows (steps, N, in + H + 1).
+
+    h[n, t - 1] is in outputs (N, L, H), and hidden (N, 1, H) before the first step.
+    """
+    samples, width, inputs = rows.shape[1], rows.shape[2], x.shape[2]
+    for place in range(cuda.grid(1), rows.size, cuda.gridsize(1)):
+        line, k = place // width, place % width
+        i, n = line // samples, line % samples
+        t, h = first + i, k - inputs
+        if k < inputs:
+            rows[i, n, k] = x[n, t, k]
+        elif k == width - 1:
+            rows[i, n, k] = rows.dtype.type(1)
+        else:
+            rows[i, n, k] = outputs[n, t - 1, h] if t > 0 else hidden[n, 0, h]
+
+
+def end_step(rows: Matrix, grad: Stack, t: Count, keeps: Count, grad_x: Stack, grad_hidden: Matrix):
+    """From the gradient of the rows of step t, those of x[n, t] and of the state h[n, t - 1] before it.
+
+    grad_hidden (N, H) becomes the second of these, with what comes from the outputs, grad[n, t - 1], and, where it
+    `keeps`, what it was; grad_x (N, L, in), or none.
+    """
+    width, features, inputs = rows.shape[1], grad_hidden.shape[1], rows.shape[1] - grad_hidden.shape[1] - 1
+    for place in range(cuda.grid(1), rows.size, cuda.gridsize(1)):
+        n, k = place // width, place % width
+        h = k - inputs
+        if k < inputs:
+            if grad_x.shape[0]:
+                grad_x[n, t, k] = rows[n, k]
+        elif h < features:
+            total = rows[n, k]
+            if t > 0:
+                total += grad[n, t - 1, h]
+            grad_hidden[n, h] = total + grad_hidden[n, h] if keeps else total
+
+
+def get_step(x: Stack, t: Count, y: Matrix):
+    """y[n, h] = x[n, t, h]."""
+    for place in range(cuda.grid(1), y.size, cuda.gridsize(1)):
+        n, h = place // y.shape[1], place % y.shape[1]
+        y[n, h] = x[n, t, h]
+
+
+def put_step(x: Matrix, t: Count, y: Stack):
+    """y[n, t, h] = x[n, h]."""
+    for place in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+        n, h = place // x.shape[1], place % x.shape[1]
+        y[n, t, h] = x[n, h]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from fast.cuda.arguments import Count, Number, Vector
+from fast.cuda.arguments import Count, Number, Places, Vector
 from fast.cuda.package import cuda
 from fast.cuda.warps import WARP, block_sum
 
@@ -120,3 +120,21 @@ def clip_norm(g: Vector, square: Vector, max_norm: Number):
     factor = max_norm / (math.sqrt(square[0]) + number(1e-6))
     for i in range(cuda.grid(1), g.size, cuda.gridsize(1)):
         g[i] *= number(1) if factor > number(1) else factor
+
+
+def clip_value(g: Vector, limit: Number):
+    """g, cut off below -limit and above limit."""
+    for i in range(cuda.grid(1), g.size, cuda.gridsize(1)):
+        g[i] = -limit if g[i] < -limit else limit if g[i] > limit else g[i]
+
+
+def note(
+    loss: Vector, goal: Vector, flaws: Places, share: Number, step: Count, batch: Count, losses: Vector, goals: Vector
+):
+    """losses[step] += share * loss; goals[batch] = goal, or nan where flaws have been found so far.
+
+    One thread does it. So the course of a training stays on the GPU until somebody asks for it.
+    """
+    if cuda.grid(1) == 0:
+        losses[step] += share * loss[0]
+        goals[batch] = goal[0] if flaws[0] == 0 else goal.dtype.type(math.nan)
