@@ -243,7 +243,8 @@ class Step:
 
         See the kernel for the other arguments.
         """
-        settings, found, programs = self._begin(), np.zeros(len(rates)), self._programs
+        settings, found = self._begin(), np.zeros(len(rates))
+        programs: Programs = self._programs
         with threads.parallel_products() if programs.parts[which, 8].any() else nullcontext():
             done = kernels.train(
                 *(*programs, which, steps, shares, self.limits, self.ends),

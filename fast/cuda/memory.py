@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fast.cuda.gpu import Gpu, nothing
+from fast.cuda.gpu import Gpu, empty, nothing
 from fast.cuda.package import cuda
 from fast.cuda.registry import Launch
 from fast.placement import moved
@@ -38,10 +38,21 @@ class Block:
     def __init__(self, size: int, dtype: np.dtype) -> None:
         self.key = dtype.char, size
         kept = _free[self.key]
-        self.array: Any = kept.pop() if kept else cuda.device_array(size, dtype)
+        self.array: Any = kept.pop() if kept else _ask(size, dtype)
 
     def __del__(self, free: dict[tuple[str, int], list[Any]] = _free) -> None:
         free[self.key].append(self.array)
+
+
+def _ask(size: int, dtype: np.dtype) -> Any:
+    """New room, if need be after all that is not in use has been given back."""
+    try:
+        return cuda.device_array(size, dtype)
+    except Exception:  # the driver's errors have types that differ between Numba's packages
+        if not any(_free.values()):
+            raise
+        release()
+        return cuda.device_array(size, dtype)
 
 
 def release() -> None:
@@ -69,7 +80,7 @@ class DeviceArray:
     __array_ufunc__ = None  # NumPy's arrays and numbers leave `array + this` to us
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, block: Block | Part | None = None) -> None:
-        self.shape, self.dtype, self.size = shape, np.dtype(dtype), math.prod(shape)
+        self.shape, self.dtype, self.size = shape, np.dtype(dtype), int(math.prod(shape))
         self._block = Block(self.size, self.dtype) if block is None else block
         self._view: Any = None
 
@@ -100,7 +111,8 @@ class DeviceArray:
         """
         if self._view is None or self._view[0] != shape:
             count, array = math.prod(shape), self._block.array
-            self._view = shape, (array if count == self.size else array[:count]).reshape(shape)
+            part = array if count == self.size else array[:count]
+            self._view = shape, part.reshape(shape) if count else empty(shape, self.dtype)
         return self._view[1]
 
     def as_short(self, *shape: int) -> Any:
@@ -178,6 +190,8 @@ class DeviceArray:
             f"the numbers of a tensor of shape {self.shape} lie on the GPU, and NumPy's arrays on the CPU; copy them "
             "with x.cpu() first, as in x.cpu().numpy()"
         )
+
+    __dlpack__ = __dlpack_device__ = __array__
 
 
 def _whole(block: Block | Part) -> Block:
