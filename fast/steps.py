@@ -445,11 +445,12 @@ class Step:
         memory, state, steps, found = self._memory.copy(), self._state.copy(), np.arange(10), []
         nothing, parts = np.zeros((len(steps), 0), np.int64), np.zeros((1, 11), np.int64)
         parts[0, 5:8] = len(memory) - 1  # where the loss would lie
+        programs: Programs = self._programs._replace(parts=parts)
         memory[-1] = 0
         for _ in range(6):
             started = time.perf_counter()
             kernels.train(
-                *(*self._programs._replace(parts=parts), 0 * steps, steps, np.ones(len(steps)), self.limits, self.ends),
+                *(*programs, 0 * steps, steps, np.ones(len(steps)), self.limits, self.ends),
                 *(settings.kind, settings.settings, settings.done, np.zeros(len(steps))),
                 *(self._parallel_update(settings), True, nothing.astype(self.dtype), nothing, steps[:, None]),
                 *(memory, self._integers.copy(), state, np.zeros(len(steps))),
