@@ -26,6 +26,11 @@ NAME = next((name for name, module in _MODULES.items() if importlib.util.find_sp
 #: Whether kernels run in Numba's simulator, as Python. (The environment variable NUMBA_ENABLE_CUDASIM=1 asks for it.)
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0"
 
+# Kernels of small tensors are launched on few threads. Numba would warn of that, those who train a small network.
+for _module in ("numba.core.config", "numba.cuda.core.config"):
+    with contextlib.suppress(ImportError):
+        vars(importlib.import_module(_module))["CUDA_LOW_OCCUPANCY_WARNINGS"] = 0
+
 
 def _choose() -> tuple[Any, Any, Any, Any]:
     """The package's modules `cuda` and `types`; what makes instructions, if there is such a thing; and `device`."""
@@ -45,11 +50,6 @@ def _choose() -> tuple[Any, Any, Any, Any]:
 #: `cuda` and `types` are the package's; `device` marks a function that kernels call; `intrinsic` makes one of
 #: instructions, and is None where only Python is understood.
 cuda, types, intrinsic, device = _choose()
-
-# Kernels of small tensors are launched on few threads. Numba would warn of that, those who train a small network.
-for _module in ("numba.core.config", "numba.cuda.core.config"):
-    with contextlib.suppress(ImportError):
-        vars(importlib.import_module(_module))["CUDA_LOW_OCCUPANCY_WARNINGS"] = 0
 
 
 def recording_stream() -> Any:
