@@ -83,6 +83,7 @@ class Program(Gpu):
     integers: the whole numbers of the program, as Python knows them: lists for kernels, which never change, and numbers
         that `grow`. The same on the GPU, and there those that come with the batch.
     inputs: where those and all other numbers of a batch go, see `kernels.steps.gather`.
+    results: the loss, what shall become small, and the gradient of that, each an array (1,) on the GPU.
     """
 
     def __init__(self, recorder: Recorder, memory: Any, flaws: Any, steps: int = 0, stream: Any = 0) -> None:
@@ -102,6 +103,7 @@ class Program(Gpu):
         self._bound: list[Bound] | None = None
         self._graphs: dict[tuple[int, int], Any] = {}
         self._varies = False
+        self.results = [self.array(place, 1) for place in recorder.results]
         self._launches = [self._bind(instruction) for instruction in recorder.instructions]
 
     # ------------------------------------------------------------------------------------------------------------------
