@@ -92,7 +92,7 @@ class Program(Gpu):
         self.integers = np.array(recorder.integers, np.int64)
         self._strides = [(recorder.seeds[k][1], stride) for k, stride in enumerate(recorder.strides())]
         for (seed, place), (_, stride) in zip(recorder.seeds, self._strides, strict=True):
-            self.integers[place] = np.uint64((seed + steps * stride) % 2**64).astype(np.int64)
+            self.integers[place] = _wrapped(seed + steps * stride)
         self._strides += [(place, int(recorder.growth[tensor])) for tensor, place in recorder.counts]
         self.read_counts()
         self.inputs = recorder.input_table().tolist()
@@ -192,7 +192,7 @@ class Program(Gpu):
     def grow(self) -> None:
         """Let the whole numbers grow that change from step to step: seeds, and numbers of batches."""
         for place, stride in self._strides:
-            self.integers[place] += stride
+            self.integers[place] = _wrapped(int(self.integers[place]) + stride)
 
     def _start(self, bound: Bound, stream: Any) -> None:
         kernel, launch, arguments = bound
@@ -217,6 +217,11 @@ class Program(Gpu):
 def new_flaws() -> Any:
     """What programs count flaws in: see `Gpu`."""
     return package.cuda.to_device(np.zeros(1, np.int32))
+
+
+def _wrapped(number: int) -> np.int64:
+    """A seed, of which 64 bits count, as the whole number of 64 bits that has the same ones."""
+    return np.uint64(number % 2**64).astype(np.int64)
 
 
 def _part(memory: Any, start: int, shape: Sequence[int]) -> Any:
