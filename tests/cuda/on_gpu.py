@@ -497,6 +497,7 @@ def test_a_checkpoint_goes_on_where_it_ended(tmp_path):
 
 def test_after_the_first_step_no_memory_is_asked_for(monkeypatch):
     make, x = models()["mlp"]
+    memory.release()
     model = make().cuda()
     optimizer, asked = nn.Adam(model.parameters()), []
     inputs, labels = fast.tensor(x, device="cuda"), fast.tensor(TARGETS, device="cuda")
