@@ -4,7 +4,7 @@ import pytest
 from assembly import compile_ptx
 
 #: Run in a process of its own, with the simulator.
-collect_ignore = ["simulate.py", "simulate_instructions.py", "simulate_training.py"]
+collect_ignore = ["on_gpu.py", "simulate.py", "simulate_instructions.py", "simulate_training.py"]
 
 
 @pytest.fixture(scope="session")

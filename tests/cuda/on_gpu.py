@@ -7,7 +7,7 @@ kernels would have; the kernels have tests of their own. Where a test is named a
 threads as kernels can do with, for each is one of Python's here.
 """
 
-import simulator
+from fast.cuda import simulator
 
 simulator.bridge()
 

@@ -11,7 +11,8 @@ import time
 import traceback
 
 import numpy as np
-import simulator
+
+from fast.cuda import simulator
 
 simulator.bridge()
 
