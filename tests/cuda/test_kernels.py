@@ -3,10 +3,12 @@
 What comes out is compared with the CPU engine's own kernels; see `cases.py`.
 """
 
+import copy
 import re
 
 import assembly
 import builds
+import numpy as np
 import ptx
 import pytest
 from cases import CASES
@@ -27,8 +29,9 @@ def test_every_kernel_has_a_case_and_a_meaning():
 
 @everything
 def test_the_compiled_kernel_computes_what_the_cpu_does(name, dtype):
-    """Without out-of-bounds accesses, races, or conflicts in shared memory."""
+    """Without out-of-bounds accesses, races, or conflicts in shared memory; and it writes nowhere else."""
     case = CASES[name](dtype)
+    before = copy.deepcopy(case.arguments)
     profile = ptx.run(
         builds.build(name, dtype)[9, 0].ptx,
         case.launch.grid,
@@ -37,6 +40,9 @@ def test_the_compiled_kernel_computes_what_the_cpu_does(name, dtype):
         shared=case.launch.shared,
     )
     assert case.error() <= case.tolerance
+    for place, (now, was) in enumerate(zip(case.arguments, before, strict=True)):
+        if place not in case.expected and place not in case.room:
+            np.testing.assert_array_equal(now, was)
     assert profile.shared_loads.conflicts + profile.shared_stores.conflicts <= case.conflicts
 
 
