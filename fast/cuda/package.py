@@ -49,13 +49,14 @@ cuda, types, intrinsic, device = _choose()
 def recording_stream() -> Any:
     """A new stream of the GPU whose launches can be recorded as a graph; 0, CUDA's default stream, if there is none.
 
-    What is launched on one stream does not wait for what is launched on another.
+    The two wait for each other, so that what is launched on one may read what the other has written.
     """
     if NAME != "numba-cuda" or SIMULATED:
         return 0
     try:
-        gpu = importlib.import_module("cuda.core").Device()
+        core = importlib.import_module("cuda.core")
     except ImportError:  # an older numba-cuda comes without
         return 0
+    gpu = core.Device()
     gpu.set_current()
-    return gpu.create_stream()
+    return gpu.create_stream(options=core.StreamOptions(nonblocking=False))

@@ -83,6 +83,7 @@ class Program(Gpu):
     integers: the whole numbers of the program, as Python knows them: lists for kernels, which never change, and numbers
         that `grow`. The same on the GPU, and there those that come with the batch.
     inputs: where those and all other numbers of a batch go, see `kernels.steps.gather`.
+    results: the loss, what shall become small, and the gradient of that, each an array (1,) on the GPU.
     """
 
     def __init__(self, recorder: Recorder, memory: Any, flaws: Any, steps: int = 0, stream: Any = 0) -> None:
@@ -91,7 +92,7 @@ class Program(Gpu):
         self.integers = np.array(recorder.integers, np.int64)
         self._strides = [(recorder.seeds[k][1], stride) for k, stride in enumerate(recorder.strides())]
         for (seed, place), (_, stride) in zip(recorder.seeds, self._strides, strict=True):
-            self.integers[place] = np.uint64((seed + steps * stride) % 2**64).astype(np.int64)
+            self.integers[place] = _wrapped(seed + steps * stride)
         self._strides += [(place, int(recorder.growth[tensor])) for tensor, place in recorder.counts]
         self.read_counts()
         self.inputs = recorder.input_table().tolist()
@@ -102,6 +103,7 @@ class Program(Gpu):
         self._bound: list[Bound] | None = None
         self._graphs: dict[tuple[int, int], Any] = {}
         self._varies = False
+        self.results = [self.array(place, 1) for place in recorder.results]
         self._launches = [self._bind(instruction) for instruction in recorder.instructions]
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -190,7 +192,7 @@ class Program(Gpu):
     def grow(self) -> None:
         """Let the whole numbers grow that change from step to step: seeds, and numbers of batches."""
         for place, stride in self._strides:
-            self.integers[place] += stride
+            self.integers[place] = _wrapped(int(self.integers[place]) + stride)
 
     def _start(self, bound: Bound, stream: Any) -> None:
         kernel, launch, arguments = bound
@@ -215,6 +217,11 @@ class Program(Gpu):
 def new_flaws() -> Any:
     """What programs count flaws in: see `Gpu`."""
     return package.cuda.to_device(np.zeros(1, np.int32))
+
+
+def _wrapped(number: int) -> np.int64:
+    """A seed, of which 64 bits count, as the whole number of 64 bits that has the same ones."""
+    return np.uint64(number % 2**64).astype(np.int64)
 
 
 def _part(memory: Any, start: int, shape: Sequence[int]) -> Any:

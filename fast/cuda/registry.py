@@ -128,9 +128,10 @@ def by_image(images: int, size: int) -> Launch:
     return Launch((max(1, -(-size // THREADS)), max(1, min(images, MOST_BLOCKS))), (THREADS,))
 
 
-def _by_pixel(y: Any) -> Launch:
-    """For images (P, H, W)."""
-    return by_image(y.shape[0], y.shape[1] * y.shape[2])
+def _by_plane(y: Any) -> Launch:
+    """A thread for each number of y (P, H, W)."""
+    planes, height, width = y.shape
+    return by_image(planes, height * width)
 
 
 def _by_sample(x: Any) -> Launch:
@@ -232,10 +233,10 @@ _ROWS = [
     Kernel(convolution.unfold, lambda x, rows, columns, y: by_image(len(y) * y.shape[1], y.shape[2])),
     Kernel(convolution.fold, lambda y, rows, columns, x: by_image(len(x) * x.shape[1], x.shape[2] * x.shape[3])),
     Kernel(convolution.add_to_channels, lambda y, bias: by_image(len(y) * y.shape[1], y.shape[2])),
-    Kernel(convolution.max_pool, lambda x, rows, columns, y, places: _by_pixel(y)),
-    Kernel(convolution.max_pool_grad, lambda *arguments: _by_pixel(arguments[-1])),
-    Kernel(convolution.avg_pool, lambda x, rows, columns, y: _by_pixel(y), 96),
-    Kernel(convolution.avg_pool_grad, lambda *arguments: _by_pixel(arguments[-1])),
+    Kernel(convolution.max_pool, lambda x, rows, columns, y, places: _by_plane(y)),
+    Kernel(convolution.max_pool_grad, lambda *arguments: _by_plane(arguments[-1])),
+    Kernel(convolution.avg_pool, lambda x, rows, columns, y: _by_plane(y), 96),
+    Kernel(convolution.avg_pool_grad, lambda *arguments: _by_plane(arguments[-1])),
     Kernel(recurrent.lstm_cell, lambda sums, cell, *others: by_element(cell.size)),
     Kernel(recurrent.lstm_cell_grad, lambda gates, cell, *others: by_element(cell.size)),
     Kernel(recurrent.gru_cell, lambda sums, hidden, *others: by_element(hidden.size)),
@@ -254,6 +255,7 @@ _ROWS = [
     Kernel(lines.prod, lambda x, y: by_warp(len(x))),
     Kernel(lines.prod_grad, lambda grad, x, grad_x: by_element(len(x))),
     Kernel(lines.cumsum, lambda x, backwards, y: by_element(x.shape[0] * x.shape[2])),
+    Kernel(lines.pick_places, lambda some, chosen, places: by_element(len(places))),
     Kernel(lines.extreme_grad, lambda grad, places, grad_x: by_element(grad_x.size)),
     Kernel(lines.ties, lambda x, y, parts: by_part(parts)),
     Kernel(lines.share_ties, lambda *arguments: by_element(arguments[-1].size)),

@@ -85,7 +85,7 @@ class Training:
         refused = bool(self._fetch(program.flaws)[0])
         self._set_flaws()
         if not refused:
-            losses[course.steps[last]] = self._fetch(program.array(program.recorder.results[1], 1))[0]
+            losses[course.steps[last]] = self._fetch(program.results[1])[0]
         return Done(last, losses, refused)
 
     def _carry_out(
@@ -98,7 +98,7 @@ class Training:
             gpu.launch("moving.fill", 0, array)
         for k in range(count):
             step, program = int(course.steps[k]), self._forward(batches, k)
-            loss, goal = [program.array(place, 1) for place in program.recorder.results[:2]]
+            loss, goal, _ = program.results
             program.launch("updates.note", loss, goal, program.flaws, course.shares[k], step, k, losses, goals)
             self._backward(program, course.shares[k], first=k == 0 or course.steps[k - 1] < step)
             if k + 1 == len(course.order) or course.steps[k + 1] > step:
@@ -116,7 +116,7 @@ class Training:
         """The way back; first: of its step, which so far has no gradients to add others to."""
         if program.recorder.adds and first:
             program.launch("moving.fill", 0, self.gradients)
-        program.launch("moving.fill", share, program.array(program.recorder.results[2], 1))
+        program.launch("moving.fill", share, program.results[2])
         program.replay(program.recorder.forward)
         for other in self.programs:  # for a layer goes on where it was
             other.grow()
@@ -151,15 +151,22 @@ class _Batches:
         self.course = course
         self._sizes = (course.order >= 0).sum(axis=1)
         self._order = package.cuda.to_device(np.ascontiguousarray(course.order, np.int64))
+        self._targets: dict[tuple[int, int], list[tuple[str, Any, int, Any]]] = {}
 
     def put(self, program: Program, k: int) -> None:
         """Put the rows of batch k where its program expects them: each row gives its share of every input."""
-        given = int(self._sizes[k])
-        for whole, before, count, place in program.inputs:
-            first, each = before // given, count // given
-            if whole:
-                target = program.whole(place, given, each)
-                program.launch("moving.take_whole", self._order, k, self.course.whole, first, target)
-            else:
-                target = program.array(Place(count, place), given, each)
-                program.launch("moving.take_rows", self._order, k, self.course.floats, first, target)
+        key = int(self.course.which[k]), int(self._sizes[k])
+        if key not in self._targets:
+            self._targets[key] = self._find(program, key[1])
+        for name, table, first, target in self._targets[key]:
+            program.launch(name, self._order, k, table, first, target)
+
+    def _find(self, program: Program, given: int) -> list[tuple[str, Any, int, Any]]:
+        """For each input of a batch of so many rows: what puts it there, from which columns of a table, and where."""
+        found = []
+        for whole, before, count, start in program.inputs:
+            name, table = ("take_whole", self.course.whole) if whole else ("take_rows", self.course.floats)
+            shape = given, count // given
+            target = program.whole(start, *shape) if whole else program.array(Place(count, start), *shape)
+            found.append((f"moving.{name}", table, before // given, target))
+        return found

@@ -801,6 +801,12 @@ def _(random, dtype):
     return (x, 1, empty(dtype, 2, 9, 41)), {2: y}
 
 
+@case("lines.pick_places", _FEW)
+def _(random, dtype):
+    some, chosen = random.integers(0, 999, (101, 5)).astype(np.int32), random.integers(0, 5, (101, 1)).astype(np.int32)
+    return (some, chosen, empty(np.int32, 101, 1)), {2: np.take_along_axis(some, chosen, 1)}
+
+
 @case("lines.extreme_grad", _FEW)
 def _(random, dtype):
     grad, places = normal(random, dtype, 2, 9), random.integers(0, 5, (2, 9)).astype(np.int32)

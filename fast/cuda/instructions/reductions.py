@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fast.cuda.gpu import Gpu
 from fast.cuda.registry import by_element
 
@@ -113,11 +115,25 @@ def extreme(gpu: Gpu, a: int, r: int, b: int, x: Any, y: Any, places: Any, numbe
     if numbers[0] < 0:
         given = _opposites(gpu, given, gpu.new(a, r, b))
     if b == 1:
-        gpu.launch("reductions.max_rows", given.reshape((a, r)), found, winners)
+        _largest_of_rows(gpu, given.reshape((a, r)), found, winners)
     else:
         gpu.launch("reductions.max_columns", given, found, winners)
     if numbers[0] < 0:
         _opposites(gpu, found, found)
+
+
+def _largest_of_rows(gpu: Gpu, x: Any, y: Any, places: Any) -> None:
+    """The largest of each row, and its place; of long rows first those of parts, as with sums."""
+    count, length = x.shape
+    parts = _parts(length, 1024, count, 4096)
+    if parts == 1:
+        gpu.launch("reductions.max_rows", x, y, places)
+        return
+    found, some = gpu.new(count, parts), gpu.new(count, parts, dtype=np.int32)
+    chosen = gpu.new(count, 1, dtype=np.int32)
+    gpu.launch("reductions.max_rows", x, found, some)
+    gpu.launch("reductions.max_rows", found, y, chosen)
+    gpu.launch("lines.pick_places", some, chosen, places)
 
 
 def _opposites(gpu: Gpu, x: Any, y: Any) -> Any:

@@ -25,7 +25,7 @@ def embedding(indices: Labels, weight: Matrix, y: Matrix, flaws: Places):
 
 
 def embedding_grad(grad: Matrix, indices: Labels, grad_weight: Matrix):
-    """grad_weight[indices[n]] += grad[n] for each n whose index is a row; grad_weight (rows, D) begins as 0.
+    """grad_weight[indices[n]] += grad[n] for each n that is a row; grad_weight (rows, D) begins as 0.
 
     Several n may have the same row, so the additions are atomic: done by memory itself, one after the other, in an
     order that differs from run to run, and with it the last digit of the sums. A warp for each n.

@@ -25,7 +25,7 @@ def logsumexp(x: Matrix, y: Vector):
             total += math.exp(x[n, c] - shift)
         total = warp_sum(total)
         if lane == 0:
-            y[n] = math.log(total) + shift
+            y[n] = math.log(total) + shift if total != number(0) else number(-math.inf)
 
 
 def logsumexp_grad(grad: Vector, x: Matrix, y: Vector, grad_x: Matrix):
@@ -86,6 +86,12 @@ def cumsum(x: Stack, backwards: Count, y: Stack):
             lost = lost if lost == lost else zero  # infinity less itself
             total = after
             y[a, r, b] = total
+
+
+def pick_places(some: PlacesOfRows, chosen: PlacesOfRows, places: PlacesOfRows):
+    """places[a, 0] = some[a, chosen[a, 0]]: where the largest stands of which `max_rows` has found one in each part."""
+    for a in range(cuda.grid(1), places.shape[0], cuda.gridsize(1)):
+        places[a, 0] = some[a, chosen[a, 0]]
 
 
 def extreme_grad(grad: Matrix, places: PlacesOfRows, grad_x: Stack):
