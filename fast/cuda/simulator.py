@@ -86,8 +86,7 @@ def _pretended_everywhere(function: Any, pretended: Any) -> Iterator[None]:
     if _pretending:
         yield
         return
-    modules = [vars(module) for name, module in sys.modules.items() if module and not name.startswith("numba")]
-    found = [(words, word) for words in modules for word, value in list(words.items()) if value is cuda]
+    found = _words_for(cuda, len(sys.modules))
     _pretending = True
     for words, word in found:
         words[word] = pretended
@@ -97,6 +96,13 @@ def _pretended_everywhere(function: Any, pretended: Any) -> Iterator[None]:
         for words, word in found:
             words[word] = cuda
         _pretending = False
+
+
+@functools.lru_cache(maxsize=1)
+def _words_for(cuda, modules):
+    """The words of all modules that mean `cuda`; looked for again when there are more modules than before."""
+    everything = [vars(module) for name, module in sys.modules.items() if module and not name.startswith("numba")]
+    return [(words, word) for words in everything for word, value in list(words.items()) if value is cuda]
 
 
 # ----------------------------------------------------------------------------------------------------------------------
