@@ -99,7 +99,7 @@ def _pretended_everywhere(function: Any, pretended: Any) -> Iterator[None]:
 
 
 @functools.lru_cache(maxsize=1)
-def _words_for(cuda, modules):
+def _words_for(cuda: Any, modules: int) -> list[tuple[dict[str, Any], str]]:
     """The words of all modules that mean `cuda`; looked for again when there are more modules than before."""
     everything = [vars(module) for name, module in sys.modules.items() if module and not name.startswith("numba")]
     return [(words, word) for words in everything for word, value in list(words.items()) if value is cuda]

@@ -12,8 +12,6 @@ from fast.cuda.kernels.products import LARGE, SMALL, Tile
 
 #: Blocks that keep a large GPU busy; so many large tiles are faster than four times as many small ones.
 _BUSY = 128
-#: Matrices of a stack that a launch can have.
-_MOST = 65535
 
 
 def linear(gpu: Gpu, n: int, i: int, o: int, x: Any, weight: Any, bias: Any, y: Any, numbers: Any = ()) -> None:
@@ -74,15 +72,9 @@ def multiply(
     """
     if not c.size:
         return
-    if len(c) > _MOST:
-        for start in range(0, len(c), _MOST):
-            part = slice(start, start + _MOST)
-            some, others = [x if len(x) == 1 else x[part] for x in (a, b)]
-            multiply(gpu, some, others, c[part], bias=bias, turned_a=turned_a, turned_b=turned_b)
-        return
     offset = gpu.array(None, c.shape[2]) if bias is None else bias
     by_four = _by_four(gpu, a, b, c, offset)
-    tile = LARGE if by_four and _tiles(LARGE, c) >= _BUSY else SMALL
+    tile = LARGE if gpu.dtype == np.float32 and _tiles(LARGE, c) >= _BUSY else SMALL
     turns = f"{'nt'[turned_a]}{'nt'[turned_b]}"
     gpu.launch(f"products.product_{turns}_{tile.side}{'_by_four' if by_four else ''}", a, b, offset, c)
 

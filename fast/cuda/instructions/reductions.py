@@ -107,38 +107,27 @@ def prod_grad(gpu: Gpu, n: int, c: int, grad: Any, x: Any, grad_x: Any, numbers:
 
 
 def extreme(gpu: Gpu, a: int, r: int, b: int, x: Any, y: Any, places: Any, numbers: Sequence[float] = ()) -> None:
-    """The largest, or, for numbers[0] = -1, the smallest, and which of the r it is, the first in a tie.
-
-    The smallest of all numbers is the largest of their opposites.
-    """
+    """The largest, or, for numbers[0] = -1, the smallest, and which of the r it is, the first in a tie."""
     given, found, winners = gpu.array(x, a, r, b), gpu.array(y, a, b), gpu.short(places, a, b)
-    if numbers[0] < 0:
-        given = _opposites(gpu, given, gpu.new(a, r, b))
+    kind = "min" if numbers[0] < 0 else "max"
     if b == 1:
-        _largest_of_rows(gpu, given.reshape((a, r)), found, winners)
+        _extreme_of_rows(gpu, f"reductions.{kind}_rows", given.reshape((a, r)), found, winners)
     else:
-        gpu.launch("reductions.max_columns", given, found, winners)
-    if numbers[0] < 0:
-        _opposites(gpu, found, found)
+        gpu.launch(f"reductions.{kind}_columns", given, found, winners)
 
 
-def _largest_of_rows(gpu: Gpu, x: Any, y: Any, places: Any) -> None:
-    """The largest of each row, and its place; of long rows first those of parts, as with sums."""
+def _extreme_of_rows(gpu: Gpu, kernel: str, x: Any, y: Any, places: Any) -> None:
+    """The extreme of each row, and its place; of long rows first those of parts, as with sums."""
     count, length = x.shape
     parts = _parts(length, 1024, count, 4096)
     if parts == 1:
-        gpu.launch("reductions.max_rows", x, y, places)
+        gpu.launch(kernel, x, y, places)
         return
     found, some = gpu.new(count, parts), gpu.new(count, parts, dtype=np.int32)
     chosen = gpu.new(count, 1, dtype=np.int32)
-    gpu.launch("reductions.max_rows", x, found, some)
-    gpu.launch("reductions.max_rows", found, y, chosen)
+    gpu.launch(kernel, x, found, some)
+    gpu.launch(kernel, found, y, chosen)
     gpu.launch("lines.pick_places", some, chosen, places)
-
-
-def _opposites(gpu: Gpu, x: Any, y: Any) -> Any:
-    gpu.launch("elementwise.neg", x.reshape(x.size), y.reshape(y.size))
-    return y
 
 
 def extreme_grad(gpu: Gpu, a: int, r: int, b: int, grad: Any, places: Any, grad_x: Any, numbers: Any = ()) -> None:
