@@ -316,10 +316,15 @@ def mark_written(x: Tensor) -> None:
 
 def overwrite(x: Tensor, numbers: Any, index: Any = ...) -> None:
     """Write numbers into x, at an index."""
-    if _undo.before is not None:
-        _undo.before.setdefault(x, x.data.copy())
+    keep_for_undo(x)
     x.data[index] = numbers
     mark_written(x)
+
+
+def keep_for_undo(x: Tensor) -> None:
+    """Keep the numbers of x, which are about to be overwritten, if they are to be taken back."""
+    if _undo.before is not None:
+        _undo.before.setdefault(x, x.data.copy())
 
 
 class _Undo(threading.local):

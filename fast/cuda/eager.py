@@ -22,7 +22,7 @@ from fast.cuda.instructions import elementwise as carry_out_elementwise
 from fast.cuda.memory import Arrays, DeviceArray, Whole, upload
 from fast.cuda.registry import by_element
 from fast.lowering import Lowering
-from fast.tensors import Rule, Tensor, mark_written, record
+from fast.tensors import Rule, Tensor, keep_for_undo, mark_written, record
 from micro import checks
 from micro.ops import Op
 
@@ -84,6 +84,7 @@ class Eager(Lowering):
 
     def buffer(self, tensor: Tensor | None) -> Any:
         if tensor is not None:
+            keep_for_undo(tensor)
             mark_written(tensor)
         return self.value(tensor)
 
