@@ -522,7 +522,7 @@ def test_after_the_first_step_no_memory_is_asked_for(monkeypatch):
 # Compiled steps.
 
 
-@pytest.mark.parametrize("name", models())
+@pytest.mark.parametrize("name", ["mlp", "cnn", "lstm"])
 def test_a_compiled_training_is_the_same(name):
     make, x = models()[name]
     same_training(make, x, lambda parameters: nn.Adam(parameters, lr=0.05), compile=True, batch_size=2)
@@ -548,23 +548,6 @@ def compiled_step(device, lr=0.1, **settings):
     optimizer = nn.Adam(model.parameters(), lr=lr)
     step = fast.compile_step(lambda x, y: nn.mse_loss(model(x), y), optimizer, **settings)
     return step, model, optimizer
-
-
-def test_steps_in_one_call_and_one_by_one():
-    data, order = (numbers(6, 2), numbers(6, 1)), [[0, 1, 2], [3, 4, 5], [5, 0, -1]]
-    found = {}
-    for device in ("cuda", "cpu"):
-        step, model, optimizer = compiled_step(device, max_norm=0.5, clip_value=0.2)
-        losses = [*step.run(step.prepare(data), order, [0.1, 0.05, 0.01]), step(*data)]
-        losses += [*step.run_batches([[a[:2] for a in data], [a[2:] for a in data]])]
-        losses.append(step.gradients(*data, batch_size=4))
-        gradients = [p.grad.cpu().numpy() for p in model.parameters()]
-        optimizer.step()
-        assert optimizer.state[0]["exp_avg"].device == device
-        found[device] = [np.array(losses), *gradients, *model.state_dict().values(), *optimizer.state_dict().values()]
-        assert "together" in step.explain(*data)
-    for one, other in zip(found["cuda"], found["cpu"], strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
 
 
 def test_a_loss_that_is_no_number_changes_nothing():
