@@ -81,10 +81,6 @@ def measure(name: str, tiny: bool) -> int:
 
 
 def _rows(name: str, tiny: bool) -> Iterator[dict[str, Any]]:
-    from fast.cuda import package
-
-    if package.SIMULATED:
-        import_module("fast.cuda.simulator").bridge()
     yield from import_module("gpu_machine" if name == "machine" else PLANS[name].module).measure(tiny)
 
 

@@ -39,6 +39,7 @@ def _choose() -> tuple[Any, Any, Any, Any]:
         return cuda, importlib.import_module("numba_cuda_mlir.types"), None, cuda.jit(device=True)
     cuda = importlib.import_module("numba.cuda")
     if SIMULATED:
+        importlib.import_module("fast.cuda.simulator").bridge()
         return cuda, importlib.import_module("numba").types, None, cuda.jit(device=True)
     extending = importlib.import_module("numba.cuda.extending")
     if NAME == "numba-cuda":

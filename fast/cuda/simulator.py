@@ -1,10 +1,8 @@
 """What Numba's CUDA simulator lacks, added to it: for tests, and for lesson 26, which watches kernels at work.
 
 The simulator runs the Python source of a kernel, one Python thread for each thread of a block. It is chosen when Numba
-is imported, for the whole process: where NUMBA_ENABLE_CUDASIM=1 is set. In such a process, before kernels are defined:
-
-    from fast.cuda import simulator
-    simulator.bridge()
+is imported, for the whole process: where NUMBA_ENABLE_CUDASIM=1 is set. There `package` calls `bridge`, unless somebody
+did before who wants to look on.
 
 After that the simulator knows warp collectives (`shfl_*_sync`, votes, `syncwarp`), `alignment=` of shared and local
 arrays, more than one shared array on a line, and the options of `jit` that only a compiler needs. Shared and local

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
-from fast.cuda import package, simulator
-
-if package.SIMULATED:
-    simulator.bridge()
-
 from cases import CASES, Case
 
 from fast.cuda import registry

@@ -7,25 +7,21 @@ kernels would have; the kernels have tests of their own. Where a test is named a
 threads as kernels can do with, for each is one of Python's here.
 """
 
-from fast.cuda import simulator
+import copy
+import gc
+import pickle
+from types import ModuleType
 
-simulator.bridge()
+import numpy as np
+import pytest
 
-import copy  # noqa: E402
-import gc  # noqa: E402
-import pickle  # noqa: E402
-from types import ModuleType  # noqa: E402
-
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-
-import fast  # noqa: E402
-import micro  # noqa: E402
-import nn  # noqa: E402
-from fast import functional, tensors  # noqa: E402
-from fast.cuda import memory, registry  # noqa: E402
-from fast.tensors import Rule, latest_first, taken_back  # noqa: E402
-from micro.ops import OPS  # noqa: E402
+import fast
+import micro
+import nn
+from fast import functional, tensors
+from fast.cuda import memory, registry
+from fast.tensors import Rule, latest_first, taken_back
+from micro.ops import OPS
 
 registry.THREADS = 32
 

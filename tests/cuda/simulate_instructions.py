@@ -12,18 +12,14 @@ import traceback
 
 import numpy as np
 
-from fast.cuda import simulator
-
-simulator.bridge()
-
-from fast import functional as f  # noqa: E402
-from fast import threads  # noqa: E402
-from fast.cuda import package, registry  # noqa: E402
-from fast.cuda.instructions import INSTRUCTIONS  # noqa: E402
-from fast.cuda.programs import GpuRecorder, Program, new_flaws  # noqa: E402
-from fast.kernels import steps as kernels  # noqa: E402
-from fast.recording import Place, Recorder, rounded  # noqa: E402
-from fast.tensors import Tensor, taken_back  # noqa: E402
+from fast import functional as f
+from fast import threads
+from fast.cuda import package, registry
+from fast.cuda.instructions import INSTRUCTIONS
+from fast.cuda.programs import GpuRecorder, Program, new_flaws
+from fast.kernels import steps as kernels
+from fast.recording import Place, Recorder, rounded
+from fast.tensors import Tensor, taken_back
 
 #: A warp is enough, and the simulator has a Python thread for each.
 registry.THREADS = 32
