@@ -21,11 +21,11 @@ Run = Callable[[int], tuple[list[float], list[float]]]
 class Twograd:
     """A method for each kind of workload; it returns what runs so many steps, and says their losses and seconds.
 
-    compiled: whether steps are. device: where networks are trained, "cpu" or "cuda".
+    compiled: whether steps are. device: where networks are trained, "cpu" or "cuda"; graphs: there as CUDA graphs.
     """
 
-    def __init__(self, compiled: bool = False, device: str = "cpu") -> None:
-        self.compiled, self.device = compiled, device
+    def __init__(self, compiled: bool = False, device: str = "cpu", graphs: bool = False) -> None:
+        self.compiled, self.device, self.graphs = compiled, device, graphs
 
     def moons(self, problem: Problem, penalty: bool = True) -> Run:
         model = nn.MLP(MOONS, engine=fast)
@@ -73,7 +73,7 @@ class Twograd:
             return nn.cross_entropy(model(given).reshape(-1, len(microgpt.ALPHABET)), wanted.reshape(-1))
 
         if self.compiled:
-            step, following = fast.compile_step(loss, optimizer), cycle(batches)
+            step, following = fast.compile_step(loss, optimizer, graphs=self.graphs), cycle(batches)
 
             def steps(count: int) -> Sequence[float]:
                 return step.run_batches([(x, y[None]) for x, y in islice(following, count)])
@@ -115,7 +115,8 @@ class Twograd:
         model = self._moved(model)
         optimizer = kind(model.parameters(), lr=LEARNING_RATE[kind.__name__])
         if self.compiled:
-            step, rows = fast.compile_step(lambda x, y: loss(model(x), y), optimizer), np.arange(len(arrays[0]))
+            step = fast.compile_step(lambda x, y: loss(model(x), y), optimizer, graphs=self.graphs)
+            rows = np.arange(len(arrays[0]))
             return lambda count: timed_together(lambda n: step.run(arrays, np.tile(rows, (n, 1))), count, AT_ONCE)
         x, y = map(self._tensor, arrays)
         return lambda count: timed(lambda: _step(lambda: loss(model(x), y), optimizer), count)

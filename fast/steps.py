@@ -488,6 +488,7 @@ def compile_step(
     penalty: Callable[[], Tensor] | None = None,
     max_norm: float = math.inf,
     clip_value: float = math.inf,
+    graphs: bool = False,
 ) -> Step:
     """A training step that is recorded once, and then runs without Python.
 
@@ -505,6 +506,8 @@ def compile_step(
     penalty: a function without arguments whose result is added to the loss; the losses that are told are without it.
     max_norm, clip_value: limits of the gradients, as in `nn.clip_grad_norm_` and `nn.clip_grad_value_`; none unless
         given.
+    graphs: on a GPU, start the launches of a step together, as CUDA graphs, where Numba's package for GPUs can record
+        them. It changes no number, and on the CPU nothing.
 
     The numbers are those of the same steps without compiling. What is recorded is what was computed from parameters,
     and from the first tensor of the batch; all operations have a compiled form, in the type of the parameters. Whatever
@@ -521,8 +524,9 @@ def compile_step(
         if not limit > 0:
             raise ValueError(f"compile_step: {name}={limit!r}; give a positive number, or leave it out for no limit")
     on_a_gpu = placement.used and any(parameter.device == "cuda" for parameter in optimizer.parameters)
-    kind = import_module("fast.cuda.steps").GpuStep if on_a_gpu else Step
-    return kind(loss, optimizer, penalty, max_norm, clip_value)
+    if on_a_gpu:
+        return import_module("fast.cuda.steps").GpuStep(loss, optimizer, penalty, max_norm, clip_value, graphs)
+    return Step(loss, optimizer, penalty, max_norm, clip_value)
 
 
 def _tables(arrays: Sequence[np.ndarray], dtype: Any) -> tuple[np.ndarray, np.ndarray]:

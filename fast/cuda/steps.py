@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fast.cuda.memory import DeviceArray, upload
-from fast.cuda.package import cuda
+from fast.cuda.memory import STREAM, DeviceArray, upload
+from fast.cuda.package import cuda, recording_stream
 from fast.cuda.programs import GpuRecorder, Program, new_flaws
 from fast.cuda.training import Course, Training
 from fast.optimizers import Settings
-from fast.steps import Step
+from fast.steps import Loss, Step
+from fast.tensors import Tensor
 
 
 class GpuStep(Step):
@@ -25,6 +26,18 @@ class GpuStep(Step):
     """
 
     _recorder = GpuRecorder
+
+    def __init__(
+        self,
+        loss: Loss,
+        optimizer: Any,
+        penalty: Callable[[], Tensor] | None,
+        max_norm: float,
+        clip_value: float,
+        graphs: bool,
+    ) -> None:
+        super().__init__(loss, optimizer, penalty, max_norm, clip_value)
+        self.stream = recording_stream() if graphs else STREAM
 
     def _zeros(self, *shape: int) -> DeviceArray:
         return upload(np.zeros(shape, self.dtype))
@@ -39,7 +52,7 @@ class GpuStep(Step):
     def _join(self) -> Any:
         """A program for each recorder, in the memory that they share, and what trains with them."""
         memory, flaws = self._memory.view(self._memory.size), new_flaws()
-        programs = [Program(recorder, memory, flaws, self._count) for recorder in self._recorders]
+        programs = [Program(recorder, memory, flaws, self._count, self.stream) for recorder in self._recorders]
         state = [row.view(row.size) for row in self._state]
         self._training = Training(programs, state, list(self._buffers.values()))
         return programs
