@@ -138,7 +138,7 @@ def test_tanh64_of_infinities_nan_and_zeros():
 @pytest.fixture
 def small_tiles(monkeypatch):
     """Tiles of 8 x 8 pixels."""
-    monkeypatch.setattr(trainability, "SIDE", 8)
+    monkeypatch.setitem(trainability.SIDES, "cpu", 8)
 
 
 def same(one, other):
