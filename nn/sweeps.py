@@ -112,8 +112,8 @@ def sweep(
 
     Small networks of the fast engine are trained beside each other, 16 runs at once, where the loss is the mean over
     the losses of its samples (see `nn.lanes`). They equal `fit` up to rounding, which may grow from step to step where
-    training is at the edge of stability. Models on a GPU are trained there by `fit`, one after the other, while such
-    lanes stay on the CPU: it is the better place for a sweep of small networks.
+    training is at the edge of stability. Models on a GPU are trained there by `fit`, one after the other, for such
+    lanes are the CPU's.
 
     model: what is made anew for each run, from the seed: a model of layers of `nn`, of which only the structure and the
         device count; or, where you have modules of your own or weights to begin with, a function of the seed that

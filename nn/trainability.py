@@ -167,8 +167,8 @@ def trainability_map(
     seed: of the random numbers; 0 unless given.
     device: "cpu" unless given; "cuda" for the first GPU, where each pixel has a thread: `fast` alone computes there.
         RuntimeError where there is none.
-    dtype: of all numbers, "float64" unless given. On a GPU it may be "float32", which takes half of the time or less;
-        it decides otherwise about some pixels near the boundary.
+    dtype: of all numbers, "float64" unless given. On a GPU it may be "float32", which GPUs compute faster; it decides
+        otherwise about some pixels near the boundary.
     executor: computes the tiles, of 32 x 32 pixels, or 256 x 256 for a GPU, elsewhere; see `nn.executors`. Here, one
         after the other, unless given. With device="cuda" each worker needs a GPU.
     tiles: a folder that keeps the tiles that are done. Given again, they are read and not computed, so that a map goes
