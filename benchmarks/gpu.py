@@ -52,6 +52,7 @@ class Plan:
 
 PLANS = {
     "kernels": Plan("every kernel on the GPU, against the CPU engine's", "gpu_kernels", 150),
+    "tensors": Plan("tensors and trainings on the GPU, against the CPU engine's", "gpu_tensors", 110),
     "products": Plan("products of matrices in float32, beside the GPU maker's library", "gpu_products", 80),
     "bandwidth": Plan("bytes that kernels move, beside a copy", "gpu_bandwidth", 50),
     "launches": Plan("microseconds of Python that a launch takes", "gpu_launches", 25),

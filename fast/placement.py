@@ -29,15 +29,20 @@ def device_of(array: Any) -> str:
 
 def moved(array: Any, device: str) -> Any:
     """The same numbers on a device; the array itself, if it is there. RuntimeError where there is no GPU."""
-    global used
     if device_of(array) == device:
         return array
     if device == "cpu":
         return array.host()
+    require()
+    return memory().upload(array)
+
+
+def require() -> None:
+    """Tensors may lie on the GPU from now on. RuntimeError where there is none."""
+    global used
     if not used:
         require_gpu()
         used = True
-    return memory().upload(array)
 
 
 def host(array: Any) -> np.ndarray:

@@ -53,7 +53,13 @@ def train_runs(
     A loss is the mean over the samples of a step, before its update. A run whose loss is infinite or not a number
     stands still from then on, and its later losses are nan. No run knows of the others: alone it would be the same to
     the bit.
+
+    It is the CPU that trains them: the tapes must be there.
     """
+    if any(tape.device != "cpu" for tape in tapes):
+        raise ValueError(
+            "train_runs: the tapes are on a GPU, and lanes of trainings run on the CPU; give tape.to('cpu')"
+        )
     dtype, runs = np.dtype(tapes[0].dtype), len(parameters)
     together = _together(tapes)
     padded = np.minimum(np.arange(-(-runs // LANES) * LANES), runs - 1).reshape(-1, LANES)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import micro
-from fast import optimizers, programs, threads
+from fast import optimizers, placement, programs, threads
 from fast.arrays import aligned
 from fast.interpreters import interpreters
 from fast.intrinsics import LANES
 from fast.kernels import tape as kernels
 from fast.programs import Graph, Program
+from micro import checks
 from micro.value import Value
 from micro.vocabulary import Vocabulary
 
@@ -41,21 +43,40 @@ class Tape:
 
     inputs, parameters: the Values that it was told are such, in order.
     dtype: "float64" or "float32", the type in which it computes.
+    device: "cpu", or "cuda" where `to` has moved it to the first GPU.
 
     A single sample is computed as `micro` computes it: in float64 its value and all its gradients are equal to the last
     bit. Of several samples each value, and each gradient of an input, is; the gradients of parameters are sums over
     samples, added in an order of their own: lane by lane over blocks of 16 samples, then over the lanes, then over the
-    groups of blocks, which are 4, or 16 from 65 blocks on. It does not depend on the number of threads.
+    groups of blocks, which are 4, or 16 from 65 blocks on. It does not depend on the number of threads. A GPU computes
+    all that up to rounding.
     """
 
-    def __init__(self, result: Value, inputs: Any, parameters: Any, dtype: str) -> None:
-        self.inputs, self.parameters = _leaves("inputs", inputs), _leaves("parameters", parameters)
-        self.dtype = dtype
-        self.graph = _read(result, self.inputs, self.parameters)
+    device = "cpu"
+
+    def __init__(self, graph: Graph, inputs: list[Value], parameters: list[Value], dtype: str) -> None:
+        self.graph, self.inputs, self.parameters, self.dtype = graph, inputs, parameters, dtype
 
     def __repr__(self) -> str:
         counts = f"{len(self.inputs)} inputs, {len(self.parameters)} parameters"
-        return f"Tape({len(self.graph.op):,} nodes in {self.work:,} operations, {counts}, {self.dtype})"
+        where = "" if self.device == "cpu" else f", {self.device}"
+        return f"Tape({len(self.graph.op):,} nodes in {self.work:,} operations, {counts}, {self.dtype}{where})"
+
+    def to(self, device: str) -> Tape:
+        """A tape of the same graph on a device, "cpu" or "cuda", the first GPU; itself, if it is there.
+
+        On a GPU each sample has a thread, so it takes some ten thousand of them to keep it busy. Arrays go there with a
+        call and come back with its end, and the Values of `micro` stay where they are. RuntimeError where there is no
+        GPU, which says what is missing.
+        """
+        device = checks.known_device(device)
+        if device == self.device:
+            return self
+        kind = Tape
+        if device == "cuda":
+            placement.require()
+            kind = import_module("fast.cuda.tape").GpuTape
+        return kind(self.graph, self.inputs, self.parameters, self.dtype)
 
     @property
     def work(self) -> int:
@@ -89,7 +110,7 @@ class Tape:
         settings = optimizers.settings(optimizer, self.parameters)
         numbers, losses = self._numbers(None), np.empty(steps)
         state = optimizers.memory(optimizer, numbers.dtype)
-        done, _ = self._batch(x, 1 / len(x), numbers, settings, state, losses)
+        done = self._train(x, numbers, settings, state, losses)
         for value, number in zip(self.parameters, numbers.tolist(), strict=True):
             if not value.constant:
                 value.data = number
@@ -130,6 +151,12 @@ class Tape:
             *(once, lanes, x, weight, numbers, memory, values, grad_x, optimizer, state, losses),
         )
         return done, TapeRun(values, memory.one_d[: len(numbers)].copy(), grad_x)
+
+    def _train(
+        self, x: np.ndarray, numbers: np.ndarray, settings: optimizers.Settings, state: np.ndarray, losses: np.ndarray
+    ) -> int:
+        """How many updates there were, which numbers and state then have; the losses are written into their array."""
+        return self._batch(x, 1 / len(x), numbers, settings, state, losses)[0]
 
     def _run_one(self, x: np.ndarray, numbers: np.ndarray, weight: float) -> TapeRun:
         program, count = self._whole, len(numbers)
@@ -234,7 +261,8 @@ def compile(loss: Value, inputs: Any = (), parameters: Any = (), dtype: str = "f
         raise TypeError(f"compile: loss={loss!r:.80} is no Value; give a single result of micro, such as a loss")
     if dtype not in ("float64", "float32"):
         raise ValueError(f'compile: {dtype=}; use "float64" or "float32"')
-    return Tape(loss, inputs, parameters, dtype)
+    found = _leaves("inputs", inputs), _leaves("parameters", parameters)
+    return Tape(_read(loss, *found), *found, dtype)
 
 
 def _leaves(name: str, tensors: Any) -> list[Value]:

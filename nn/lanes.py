@@ -101,15 +101,17 @@ def move_alike(optimizers: Sequence[Optimizer], model: Module) -> bool:
 def find_lanes(model: Module, x: np.ndarray, y: np.ndarray, loss: Callable[..., Tensor], batch: int) -> Lanes | None:
     """The lanes of `model`'s loss, if trainings can be lanes and had better be; if None, they are `fit`'s.
 
-    They cannot, where the engine has no tapes, where samples are not numbers or a batch counts as a whole (dropout,
-    batch norm, a loss of one's own), where parameters are frozen, and where the graph depends on numbers (`MaxPool2d`).
+    They cannot, where the engine has no tapes, where the model is on a GPU, where samples are not numbers or a batch
+    counts as a whole (dropout, batch norm, a loss of one's own), where parameters are frozen, and where the graph
+    depends on numbers (`MaxPool2d`).
     """
     engine, tensors = first_parameter(model).engine, list(model.state_dict())
     random = any(isinstance(module, Dropout) for module in model.modules())
     trained = all(parameter.requires_grad for parameter in model.parameters())
     plain = len(tensors) == len(model.parameters()) and trained and not random and loss in _PER_SAMPLE
     products = sum(math.prod(parameter.shape) for parameter in model.parameters())
-    if not (hasattr(engine, "scalars") and plain and x.dtype.kind == "f" and batch * products <= SMALL):
+    here = first_parameter(model).device == "cpu"
+    if not (hasattr(engine, "scalars") and here and plain and x.dtype.kind == "f" and batch * products <= SMALL):
         return None
     try:
         check_layers("sweep", model, "")

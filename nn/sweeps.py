@@ -112,10 +112,12 @@ def sweep(
 
     Small networks of the fast engine are trained beside each other, 16 runs at once, where the loss is the mean over
     the losses of its samples (see `nn.lanes`). They equal `fit` up to rounding, which may grow from step to step where
-    training is at the edge of stability.
+    training is at the edge of stability. Models on a GPU are trained there by `fit`, one after the other, for such
+    lanes are the CPU's.
 
-    model: what is made anew for each run, from the seed: a model of layers of `nn`, of which only the structure counts;
-        or, where you have modules of your own or weights to begin with, a function of the seed that returns a model.
+    model: what is made anew for each run, from the seed: a model of layers of `nn`, of which only the structure and the
+        device count; or, where you have modules of your own or weights to begin with, a function of the seed that
+        returns a model.
     data, loss, epochs, batch_size, shuffle: as in `nn.fit`.
     learning_rates: numbers above 0, each once.
     seeds: whole numbers, each once; a seed sets the first weights and the shuffling. (0,) unless given.
@@ -306,11 +308,12 @@ def _maker(model: Any) -> MakeModel:
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     if frozen:
         raise ValueError(f"sweep: {frozen[0]} is frozen, which models that are made anew would not be; {advice}")
-    return partial(_made_anew, describe(model), first_parameter(model).engine.__name__)
+    parameter = first_parameter(model)
+    return partial(_made_anew, describe(model), parameter.engine.__name__, parameter.device)
 
 
-def _made_anew(description: dict[str, Any], engine: str, seed: int) -> Module:
-    return rebuild(description, import_module(engine), generator(seed))
+def _made_anew(description: dict[str, Any], engine: str, device: str, seed: int) -> Module:
+    return rebuild(description, import_module(engine), generator(seed)).to(device)
 
 
 def _check_first(make: MakeModel, seed: int, loss: Any, makers: Mapping[str, MakeOptimizer], lr: float) -> Module:

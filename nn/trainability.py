@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 from tqdm.auto import tqdm
 
 from nn.data import check_count
-from nn.engine import Engine, check_engine
+from nn.engine import Engine, Tensor, check_engine, on_cpu
 from nn.executors import compute
 from nn.files import checksum, full_path, read_safetensors, written_whole
 from nn.landscape import Box, check_resolution
@@ -34,8 +34,9 @@ WINDOW: Box = ((1e-3, 1e6), (1e-3, 1e6))
 WIDTH = 16
 #: Samples, unless a condition says otherwise: as many as the network has weights.
 SAMPLES = WIDTH * WIDTH + WIDTH
-#: Pixels along the sides of a tile: some seconds of work, so that little is lost when a map is interrupted.
-SIDE = 32
+#: Pixels along the sides of a tile, by device: some seconds of work, so that little is lost when a map is interrupted;
+#: but as many as keep a GPU busy.
+SIDES = {"cpu": 32, "cuda": 256}
 
 
 class Condition(NamedTuple):
@@ -142,11 +143,13 @@ def trainability_map(
     *,
     engine: Engine,
     seed: int = 0,
+    device: str = "cpu",
+    dtype: str = "float64",
     executor: Executor | None = None,
     tiles: str | Path | None = None,
     progress: bool = False,
 ) -> TrainabilityMap:
-    """Train one small network for every pixel of a square, each with other learning rates, in float64.
+    """Train one small network for every pixel of a square, each with other learning rates.
 
     A network of 16 inputs, 16 hidden units and one output, without biases, learns random targets of random samples by
     gradient descent. All numbers are drawn from N(0, 1), once: every pixel begins with the same weights.
@@ -162,8 +165,12 @@ def trainability_map(
     steps: of every run, 500 unless given.
     engine: `fast`; or `micro`, which takes some thousand times as long.
     seed: of the random numbers; 0 unless given.
-    executor: computes the tiles, of 32 x 32 pixels, elsewhere; see `nn.executors`. Here, one after the other, unless
-        given.
+    device: "cpu" unless given; "cuda" for the first GPU, where each pixel has a thread: `fast` alone computes there.
+        RuntimeError where there is none.
+    dtype: of all numbers, "float64" unless given. On a GPU it may be "float32", which GPUs compute faster; it decides
+        otherwise about some pixels near the boundary.
+    executor: computes the tiles, of 32 x 32 pixels, or 256 x 256 for a GPU, elsewhere; see `nn.executors`. Here, one
+        after the other, unless given. With device="cuda" each worker needs a GPU.
     tiles: a folder that keeps the tiles that are done. Given again, they are read and not computed, so that a map goes
         on after whatever ended it. ValueError where a tile in it is damaged, or belongs to another map.
     progress: whether to show a bar; False unless given.
@@ -171,7 +178,7 @@ def trainability_map(
     Near the boundary a run is chaotic: the last digit of a tanh decides. Two correct computations, on other processors
     say, differ in a fraction of the pixels there.
     """
-    plan = _check(condition, resolution, window, steps, seed, engine)
+    plan = _check(condition, resolution, window, steps, seed, engine, device, dtype)
     folder = None if tiles is None else _check_folder(tiles)
     values, missing = np.empty((plan.resolution, plan.resolution)), []
     for tile in plan.tiles():
@@ -235,6 +242,13 @@ class _Plan:
     steps: int
     seed: int
     engine: str
+    device: str
+    dtype: str
+
+    @property
+    def side(self) -> int:
+        """Pixels along the sides of its tiles."""
+        return SIDES[self.device]
 
     def axes(self) -> tuple[np.ndarray, np.ndarray]:
         """The settings at the centres of the columns, and of the rows."""
@@ -243,7 +257,7 @@ class _Plan:
         return np.exp(left + share * (right - left)), np.exp(low + share * (high - low))
 
     def tiles(self) -> list[_Tile]:
-        starts = range(0, self.resolution, SIDE)
+        starts = range(0, self.resolution, self.side)
         return [_Tile(self, row, column) for row in starts for column in starts]
 
 
@@ -258,14 +272,20 @@ class _Tile:
     @property
     def place(self) -> tuple[slice, slice]:
         """Its pixels in the map; at the far edges fewer than the slices say."""
-        return slice(self.row, self.row + SIDE), slice(self.column, self.column + SIDE)
+        side = self.plan.side
+        return slice(self.row, self.row + side), slice(self.column, self.column + side)
 
     @property
     def name(self) -> str:
         return f"tile_{self.row:05}_{self.column:05}.safetensors"
 
     def words(self) -> str:
-        return json.dumps(asdict(self))
+        """All that it is; of the plan without what older files do not say, where that is as it was then."""
+        said = asdict(self)
+        for name, usual in {"device": "cpu", "dtype": "float64"}.items():
+            if said["plan"][name] == usual:
+                del said["plan"][name]
+        return json.dumps(said)
 
 
 def _train(tile: _Tile) -> np.ndarray:
@@ -276,14 +296,18 @@ def _train(tile: _Tile) -> np.ndarray:
     across, up = np.meshgrid(xs[tile.place[1]], ys[tile.place[0]])
     pairs = np.stack([up if condition.offset else across, up], axis=-1).reshape(-1, 2)
     batches = _draw_batches(condition, plan)
+
+    def there(array: np.ndarray) -> Tensor:
+        return engine.tensor(array, plan.dtype, device=plan.device)
+
     results = engine.functional.train_two_layers(
-        *(engine.as_tensor(array, "float64") for array in (*draw(condition, plan.seed), pairs)),
+        *(there(array) for array in (*draw(condition, plan.seed), pairs)),
         steps=plan.steps,
         activation=condition.activation,
-        offsets=engine.as_tensor(across.ravel(), "float64") if condition.offset else None,
-        batches=None if batches is None else engine.as_tensor(batches),
+        offsets=there(across.ravel()) if condition.offset else None,
+        batches=None if batches is None else engine.tensor(batches, device=plan.device),
     )
-    sums, inverses, lasts = (np.asarray(result) for result in results)
+    sums, inverses, lasts = (np.asarray(on_cpu(result)) for result in results)
     return np.where(lasts < 1, -sums, inverses).reshape(across.shape)
 
 
@@ -335,14 +359,21 @@ def _refusal(path: Path, reason: str) -> ValueError:
 # Checks.
 
 
-def _check(condition: Any, resolution: Any, window: Any, steps: Any, seed: Any, engine: Any) -> _Plan:
+def _check(
+    condition: Any, resolution: Any, window: Any, steps: Any, seed: Any, engine: Any, device: Any, dtype: Any
+) -> _Plan:
     name = "trainability_map"
     if not isinstance(condition, str) or condition not in CONDITIONS:
         raise ValueError(f"{name}: condition={condition!r:.80} is unknown; use {', '.join(map(repr, CONDITIONS))}")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"{name}: seed={seed!r:.80}; give a whole number of 0 or more")
     pixels, count = check_resolution(name, resolution), check_count(f"{name}: steps", steps)
-    return _Plan(condition, pixels, _check_window(window), count, int(seed), check_engine(engine).__name__)
+    check_engine(engine).zeros(1, device=device)  # which says where that cannot be
+    allowed = ("float64", "float32") if device == "cuda" else ("float64",)
+    if dtype not in allowed:
+        said = " or ".join(map(repr, allowed))
+        raise ValueError(f"{name}: dtype={dtype!r:.80} with device={device!r}; use {said} there")
+    return _Plan(condition, pixels, _check_window(window), count, int(seed), engine.__name__, device, dtype)
 
 
 def _check_window(window: Any) -> Box:

@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import re
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -236,11 +237,17 @@ def test_devices_that_there_are_not(engine):
     network = nn.MLP([2, 1], engine=engine, seed=0)
     assert network.cpu() is network
     if engine is micro:
-        for move in (x.cuda, network.cuda, lambda: micro.tensor(1.0, device="cuda")):
+        a_map = partial(nn.trainability_map, engine=micro, device="cuda")
+        for move in (x.cuda, network.cuda, lambda: micro.tensor(1.0, device="cuda"), a_map):
             refuses(move, ValueError, "micro", "'cuda'", "fast")
     elif len(fast.devices()) == 1:
-        for move in (x.cuda, network.cuda, lambda: fast.zeros(2, device="cuda")):
+        value = Value(1.0)
+        tape, a_map = fast.compile(value * value, [value]), partial(nn.trainability_map, engine=fast)
+        moves = x.cuda, network.cuda, lambda: fast.zeros(2, device="cuda"), lambda: tape.to("cuda")
+        for move in (*moves, partial(a_map, device="cuda"), partial(a_map, device="cuda", dtype="float32")):
             refuses(move, RuntimeError, "this machine lacks")
+        refuses(lambda: tape.to("gpu"), ValueError, "'gpu'")
+        assert tape.to("cpu") is tape
     assert x.tolist() == [1.0, 2.0]
 
 

@@ -1,5 +1,7 @@
 """Trainability maps: many trainings against the definition, tile by tile, and what is read off them."""
 
+import dataclasses
+import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -138,7 +140,7 @@ def test_tanh64_of_infinities_nan_and_zeros():
 @pytest.fixture
 def small_tiles(monkeypatch):
     """Tiles of 8 x 8 pixels."""
-    monkeypatch.setattr(trainability, "SIDE", 8)
+    monkeypatch.setitem(trainability.SIDES, "cpu", 8)
 
 
 def same(one, other):
@@ -250,6 +252,17 @@ def test_tiles_of_another_map_and_damaged_ones_are_refused(tmp_path, small_tiles
         make()
 
 
+def test_tiles_say_nothing_of_the_device_where_it_is_the_cpu():
+    """So files of earlier versions, which knew no other, are read."""
+    plan = trainability._check("tanh", 8, trainability.WINDOW, 5, 0, fast, "cpu", "float64")
+    assert list(json.loads(plan.tiles()[0].words())["plan"]) == [
+        *("condition", "resolution", "window", "steps", "seed", "engine")
+    ]
+    other = dataclasses.replace(plan, device="cuda", dtype="float32", resolution=512)
+    assert [tile.name for tile in other.tiles()][1] == "tile_00000_00256.safetensors"
+    assert json.loads(other.tiles()[0].words())["plan"]["dtype"] == "float32"
+
+
 def test_executors_compute_the_same_map(small_tiles):
     here = nn.trainability_map("identity", 20, steps=10, engine=fast)
     with ThreadPoolExecutor(2) as executor:
@@ -275,6 +288,8 @@ def test_processes_compute_the_same_map():
         ({"steps": 0}, ValueError, "steps=0"),
         ({"seed": -1}, ValueError, "seed=-1"),
         ({"engine": "fast"}, TypeError, "engine='fast'"),
+        ({"device": "gpu"}, ValueError, "'gpu'"),
+        ({"dtype": "float32"}, ValueError, "dtype='float32' with device='cpu'; use 'float64'"),
         ({"tiles": 3}, TypeError, "tiles=3"),
         ({"tiles": __file__}, ValueError, "is a file"),
         ({"executor": 2}, TypeError, "executor=2"),

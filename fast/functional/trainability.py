@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 
-from fast import threads
+from fast import placement, threads
 from fast.kernels import trainability as kernels
 from fast.tensors import Tensor
 from micro import checks
@@ -25,7 +27,7 @@ def train_two_layers(
     offsets: Tensor | None = None,
     batches: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Train a network with one hidden layer R times, by gradient descent in float64, and tell how its loss developed.
+    """Train a network with one hidden layer R times, by gradient descent, and tell how its loss developed.
 
     The network is prediction[n] = mean over j of weight1[j] * activation(sum over i of weight0[j][i] * x[n][i]), the
     loss the mean of (prediction - y)^2 over all samples. For every step v is the loss before the update, divided by
@@ -40,9 +42,19 @@ def train_two_layers(
     batches (steps, B): for each step the numbers of the samples whose gradient is taken; all samples unless given. The
         loss is that of all samples in any case.
 
+    The CPU computes in float64. On a GPU, where all tensors have to be then, each run has a thread; the type is that of
+    weight0, which must be (16, 16), and all samples have to fit into the memory of a block: 361 of float64, 722 of
+    float32.
+
     Returns, each (R,): the sum of v over the steps, the sum of 1 / v, and the mean of the last 20 v (or of all).
     """
     checks.two_layers(x, y, weight0, weight1, rates, offsets, batches, steps, activation, tuple(_ACTIVATIONS))
+    tensors = x, y, weight0, weight1, rates, offsets, batches
+    if placement.used and placement.on_gpu("train_two_layers", *tensors):
+        results: tuple[Tensor, Tensor, Tensor] = import_module("fast.cuda.trainability").train_two_layers(
+            *tensors, steps, _ACTIVATIONS[activation]
+        )
+        return results
     inputs, targets, first, second, pairs = [_numbers(tensor) for tensor in (x, y, weight0, weight1, rates)]
     shifts = np.zeros(len(pairs)) if offsets is None else _numbers(offsets)
     chosen = np.empty((0, 0), np.int64) if batches is None else np.ascontiguousarray(batches.data)

@@ -1039,13 +1039,19 @@ def _(random, dtype):
     rates = random.uniform(0.1, 2, (runs, 2)).astype(dtype)
     rates[-1] = 1e30
     activation = trainability.TANH if dtype is np.float32 else trainability.RELU
-    batches, sums = random.integers(0, samples, (steps, 3)), np.empty((runs, 3))
+    batches, sums = random.integers(0, samples, (steps, 3)), np.empty((runs, 3))  # the mean of the last is their sum
     arrays = x, np.ascontiguousarray(x.T), y, weight0, weight1, rates
     trainability.train(*double(*arrays), np.zeros(runs), batches, steps, activation, 1e6, 1, sums)
     weights = np.repeat(np.concatenate([weight0.ravel(), weight1])[:, None], runs, axis=1)
-    settings = batches, steps, activation, dtype(1e6), 1
-    written = weights, empty(dtype, samples, runs), empty(dtype, 3, runs)
-    return (x, y, np.ascontiguousarray(rates.T), *settings, *written), {10: sums.T}
+    hidden = double(x)[0] @ double(weight0)[0].T
+    hidden = np.tanh(hidden) if activation == trainability.TANH else np.maximum(hidden, 0)
+    first = np.mean((hidden @ weight1 / 16 - y) ** 2)
+    settings = batches, 0, steps, steps - 1, activation, dtype(1e6)
+    written = weights, empty(dtype, samples, runs), empty(dtype, 4, runs)
+    expected = np.concatenate([sums.T, np.full((1, runs), first)])
+    if dtype is np.float32:
+        expected[3, -1] = np.inf  # where it is lost; float64 has room for two steps
+    return (x, y, np.ascontiguousarray(rates.T), *settings, *written), {11: expected}
 
 
 @case("perceptrons.train", tolerance=10)

@@ -1,10 +1,11 @@
-"""Tensors, layers and training on a GPU, for which Numba's simulator stands: everything against the same on the CPU.
+"""Tensors, layers and training on a GPU: everything against the same on the CPU.
 
-`test_tensors.py` runs this file in a process of its own, where NUMBA_ENABLE_CUDASIM=1 is set.
+`make gpu` runs this file where there is a GPU; `test_tensors.py` in a process of its own where Numba's simulator stands
+for one, which NUMBA_ENABLE_CUDASIM=1 asks for.
 
-Products of matrices, which take the simulator seconds each, are computed by NumPy here, from the arguments that their
+In the simulator, which takes seconds for a product of matrices, NumPy computes products, from the arguments that their
 kernels would have; the kernels have tests of their own. Where a test is named after them, they run. Blocks have as few
-threads as kernels can do with, for each is one of Python's here.
+threads there as kernels can do with, for each is one of Python's.
 """
 
 import copy
@@ -19,22 +20,24 @@ import fast
 import micro
 import nn
 from fast import functional, tensors
-from fast.cuda import memory, registry
+from fast.cuda import memory, package, registry
+from fast.cuda import tape as gpu_tape
 from fast.tensors import Rule, latest_first, taken_back
 from micro.ops import OPS
 
-registry.THREADS = 32
+if package.SIMULATED:
+    registry.THREADS = 32
 
 #: Of a simulated kernel; random numbers are those of arithmetic that overflows, and a GPU never warns.
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in scalar:RuntimeWarning")
 
-#: Both compute in float64 here, but add up in different orders.
-CLOSE = 1e-12
+#: Both compute in float64 here, but add up in different orders; a GPU also multiplies and adds in one go.
+CLOSE = 1e-12 if package.SIMULATED else 1e-10
 
 
 @pytest.fixture(autouse=True)
 def quick_products(request, monkeypatch):
-    if "by_kernels" in request.node.name:
+    if "by_kernels" in request.node.name or not package.SIMULATED:
         return
     launch = memory.Arrays.launch
 
@@ -570,3 +573,144 @@ def test_a_compiled_step_says_what_its_loss_does_not_take():
         step.run((numbers(3, 2), np.array([0, 7, 1])), [[1]])
     assert any((before[name] != array).any() for name, array in model.state_dict().items())
     assert np.isfinite(step(numbers(1, 2), np.array([2])))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Tapes, and trainings with a thread each.
+
+
+def tape_of_everything():
+    """A graph with constants, and with a part that depends on no input; its second parameter does not take part."""
+    x, y = micro.Value(0.5, label="x"), micro.Value(1.5, label="y")
+    w, unused, b = (micro.Value(number, label="w") for number in (0.7, 0.2, -0.4))
+    penalty = 0.1 * (w * w + b * b)
+    result = (w * x + b * y + x * y).tanh() * 3 + (x * w).exp().log() + penalty + y**2 / (1 + x.sigmoid())
+    return fast.compile(result, [x, y], [w, unused, b])
+
+
+SAMPLES = numbers(5), numbers(5) + 3
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_tape_gives_the_same_numbers_and_gradients(count):
+    here = tape_of_everything()
+    there = here.to("cuda")
+    assert (here.device, there.device, type(there.to("cpu"))) == ("cpu", "cuda", fast.Tape)
+    assert there.to("cuda") is there
+    assert "cuda" in repr(there)
+    samples = [array[:count] for array in SAMPLES]
+    for settings in ({}, {"parameters": [0.1, 5, 0.3]}):
+        for one, other in zip(there.run(*samples, **settings), here.run(*samples, **settings), strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_allclose(one, other, rtol=CLOSE, atol=CLOSE)
+        np.testing.assert_allclose(there.forward(*samples, **settings), here.forward(*samples, **settings), rtol=CLOSE)
+
+
+def test_a_tape_takes_its_samples_in_parts(monkeypatch):
+    there = tape_of_everything().to("cuda")
+    whole = there.run(*SAMPLES)
+    monkeypatch.setattr(gpu_tape, "MOST", 2 * (there._whole.rows + there._whole.grad_rows))
+    for one, other in zip(there.run(*SAMPLES), whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=CLOSE)
+
+
+def test_a_tape_whose_result_is_a_leaf():
+    x, w = micro.Value(1.0, label="x"), micro.Value(2.0, label="w")
+    for leaf, parameters in ((x, []), (w, [w])):
+        inputs = [x] if leaf is x else []
+        here = fast.compile(leaf, inputs, parameters, "float32")
+        samples = [[3.0, 4.0]] if inputs else []
+        for one, other in zip(here.to("cuda").run(*samples), here.run(*samples), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("make", [nn.Adam, OPTIMIZERS["momentum"]])
+def test_a_tape_trains_alike(make):
+    found = []
+    for device in ("cuda", "cpu"):
+        model = nn.MLP([2, 2, 1], "tanh", engine=micro, seed=0)
+        point, target = micro.zeros(1, 2), micro.ones(1, 1)
+        tape = fast.compile(nn.mse_loss(model(point), target), [point, target], model.parameters()).to(device)
+        optimizer = make(model.parameters())
+        samples = np.stack([*SAMPLES], axis=1), SAMPLES[0]
+        losses = [
+            *tape.train(*samples, optimizer=optimizer, steps=2),
+            *tape.train(*samples, optimizer=optimizer, steps=1),
+        ]
+        parameters = np.concatenate([np.asarray(p).ravel() for p in model.parameters()])
+        found.append([np.array(losses), parameters, *optimizer.state_dict().values()])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
+
+
+def test_a_tape_ends_its_training_where_the_loss_is_no_number():
+    found = []
+    for device in ("cuda", "cpu"):
+        w = micro.Value(2.0, label="w")
+        square = w * w
+        tape = fast.compile(square * square * square * square, [], [w]).to(device)
+        losses = tape.train(optimizer=nn.SGD([w], lr=1.0), steps=9)
+        found.append((losses, w.data))
+    (one, w), (other, wanted) = found
+    assert 1 < len(one) < 9
+    np.testing.assert_allclose(one, other, rtol=1e-12)
+    assert w == pytest.approx(wanted, rel=1e-12)
+
+
+def test_lanes_of_trainings_say_that_they_stay_on_the_cpu():
+    there = tape_of_everything().to("cuda")
+    with pytest.raises(ValueError, match=r"train_runs: .*tape\.to\('cpu'\)"):
+        fast.train_runs([there], np.zeros(1), np.zeros((1, 2)), np.zeros((1, 1)), np.zeros((1, 3)), [0.1], None)
+
+
+@pytest.mark.parametrize(("activation", "extra"), [("tanh", False), ("relu", True), ("identity", True)])
+def test_trainings_beside_each_other_are_those_of_the_cpu(activation, extra):
+    """The last is lost; with extras the first two are shifted, and a batch has two of three samples."""
+    arrays = numbers(3, 16), numbers(3), numbers(16, 16) / 4, numbers(16), [[0.5, 0.1], [2.0, 1.0], [1e200, 1e200]]
+    extras = {"offsets": np.array([0.1, -0.2, 0.0]), "batches": np.array([[0, 1], [2, 0]])} if extra else {}
+    found = []
+    for device in ("cuda", "cpu"):
+        given = [fast.tensor(array, "float64", device=device) for array in arrays]
+        more = {name: fast.tensor(array, device=device) for name, array in extras.items()}
+        results = F.train_two_layers(*given, steps=2, activation=activation, **more)
+        assert all(result.device == device for result in results)
+        found.append([result.cpu().numpy() for result in results])
+    np.testing.assert_allclose(*found, rtol=1e-11)
+    assert found[0][2][2] > 1e5
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_map_is_that_of_the_cpu(dtype, tmp_path):
+    settings = {"resolution": 2, "steps": 2, "engine": fast}
+    here = nn.trainability_map("single", **settings)
+    there = nn.trainability_map("single", **settings, device="cuda", dtype=dtype, tiles=tmp_path)
+    np.testing.assert_allclose(there.values, here.values, rtol=1e-11 if dtype == "float64" else 1e-4)
+    assert {True, False} == {*there.converged.ravel().tolist()}
+    again = nn.trainability_map("single", **settings, device="cuda", dtype=dtype, tiles=tmp_path)
+    np.testing.assert_array_equal(again.values, there.values)
+    with pytest.raises(ValueError, match="tile of another map"):
+        nn.trainability_map("single", **settings, tiles=tmp_path)
+
+
+def test_trainings_that_do_not_fit_are_refused():
+    def train(samples=3, width=16, dtype="float64"):
+        shapes = (samples, width), (samples,), (width, width), (width,), (2, 2)
+        F.train_two_layers(*[fast.zeros(*shape, dtype=dtype, device="cuda") for shape in shapes], steps=1)
+
+    with pytest.raises(ValueError, match=r"weight0 has shape \(5, 5\).*\(16, 16\).*cpu"):
+        train(width=5)
+    with pytest.raises(ValueError, match=r"x has 362 samples.*361 of 64 bits"):
+        train(362)
+    with pytest.raises(ValueError, match=r"x has 723 samples.*722 of 32 bits"):
+        train(723, dtype="float32")
+
+
+def test_a_sweep_of_models_on_the_gpu():
+    settings = {"learning_rates": [0.1, 1e200], "seeds": [1], "optimizers": [nn.SGD], "epochs": 2}
+    model = nn.MLP([2, 2, 1], "tanh", engine=fast, seed=0, dtype="float64")
+    data = numbers(3, 2), numbers(3, 1)
+    here = nn.sweep(model, data, nn.mse_loss, **settings)
+    for given in (model.cuda(), lambda seed: nn.MLP([2, 2, 1], "tanh", engine=fast, seed=seed, dtype="float64").cuda()):
+        there = nn.sweep(given, data, nn.mse_loss, **settings)
+        np.testing.assert_allclose(there.losses, here.losses, rtol=1e-11)
+        np.testing.assert_array_equal(there.diverged_at, here.diverged_at)

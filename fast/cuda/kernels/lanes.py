@@ -37,20 +37,23 @@ def train(
     y: Vector,
     rates: Matrix,
     batches: Batches,
-    steps: Count,
+    begin: Count,
+    end: Count,
+    final: Count,
     activation: Count,
     limit: Number,
-    last: Count,
     weights: Matrix,
     errors: Matrix,
     sums: Matrix,
 ):
-    """sums (3, R): of each run the sum of v, the sum of 1 / v, and the mean of the `last` v.
+    """The steps from `begin` up to, but without, `end` of each of R runs, for a launch should not take long.
 
+    sums (4, R): of each run the sum of v, the sum of 1 / v, the sum of the v from step `final` on, and the first loss,
+    which is infinite from where the run is lost. Where `begin` is 0 nothing need be in it; later launches go on.
     v = loss / first loss in each step; `limit` where it is above that, or no number.
 
-    x (N, 16), y (N,): the samples. rates (2, R): of weight0 and weight1. batches (steps, B): the samples of each step's
-    gradient; (steps, 0) for all.
+    x (N, 16), y (N,): the samples. rates (2, R): of weight0 and of weight1. batches (steps, B): the samples of each
+    step's gradient; (0, 0) for all.
     weights (272, R): weight0 as 256 rows, then weight1; they begin as every run begins, and end as it ends.
     errors (N, R): room for prediction - y.
     Shared memory: 17 N numbers, for x and y.
@@ -62,20 +65,21 @@ def train(
     run = cuda.grid(1)
     if run >= rates.shape[1]:
         return
-    first, lost = number(0), False
-    total, inverse, at_last = number(0), number(0), number(0)
-    for step in range(steps):
+    if begin == 0:
+        for row in range(4):
+            sums[row, run] = number(0)
+    for step in range(begin, end):
         ratio = limit
-        if not lost:
+        if math.isfinite(sums[3, run]):
             loss = _forward(shared_x, samples, weights, run, activation, errors)
-            first = loss if step == 0 else first
+            first = loss if step == 0 else sums[3, run]
             ratio = loss / first
             ratio = ratio if ratio <= limit else limit  # for nan, too
             lost = _update(shared_x, samples, batches, step, weights, run, activation, errors, rates)
-        total += ratio
-        inverse += number(1) / ratio
-        at_last += ratio if step >= steps - last else number(0)
-    sums[0, run], sums[1, run], sums[2, run] = total, inverse, at_last / number(min(steps, last))
+            sums[3, run] = number(math.inf) if lost else first
+        sums[0, run] += ratio
+        sums[1, run] += number(1) / ratio
+        sums[2, run] += ratio if step >= final else number(0)
 
 
 @device
