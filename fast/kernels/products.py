@@ -1,9 +1,9 @@
 """Products of matrices, and the dense layer.
 
-`multiply` is our own, for products of which a side or the depth is short, as those of a batch are: BLAS first packs
-both matrices into an order of its own, which takes as long as it does for a large product, and a training step changes
-the weights before they are used again. `multiply` packs one of the two. Large products are BLAS's, whose kernels fit
-every processor.
+`multiply` is our own, for products of which one side is short, as those of a batch are: BLAS first packs both matrices
+into an order of its own, which takes as long as it does for a large product, and a training step changes the weights
+before they are used again. `multiply` packs one of the two. Large products are BLAS's, whose kernels fit every
+processor.
 
 Inside, matrices are `loose`: their rows or their columns are contiguous, and one function does for both. Numbers are
 moved by the line of the cache, of which a vector register holds a half or all.
@@ -21,19 +21,17 @@ from fast.intrinsics import LINE, ROWS, blas_product, call, loose, move, pointer
 # Numba does not see that a function of another file has changed. These lines do change with it (`make generate`).
 INTRINSICS = "17fbae5c3d37e27c"
 
-#: `multiply` uses tiles where the shorter side of the result has at least SHORT elements, and fewer than LONG, or where
-#: no more than SHALLOW products are added up for each.
-SHORT, LONG, SHALLOW = 4, 512, 64
+#: `multiply` uses tiles where the shorter side of the result has at least, and fewer than so many elements.
+SHORT, LONG = 4, 512
 #: Of a panel so many rows are used at a time, and of panels so many bytes: half of what the first cache of most
 #: processors holds, and half of the second.
 DEEP, TOGETHER = 256, 1 << 18
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def suits(rows, columns, depth):
-    """Whether our own tiles are faster than BLAS for a result of this shape, each of so many products."""
-    shorter = min(rows, columns)
-    return shorter >= SHORT and (shorter < LONG or depth <= SHALLOW)
+def suits(rows, columns):
+    """Whether our own tiles are faster than BLAS for a result of this shape."""
+    return SHORT <= min(rows, columns) < LONG
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -213,7 +211,7 @@ def _multiply_part(a, b, y, tiled):
 @njit(cache=True, nogil=True, error_model="numpy")
 def multiply(blocks, a, b, y):
     """y = a @ b; a (M, K), b (K, N), y (M, N), whose rows are contiguous. blocks: 1."""
-    _multiply_part(a, b, y, suits(y.shape[0], y.shape[1], b.shape[0]))
+    _multiply_part(a, b, y, suits(y.shape[0], y.shape[1]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -224,10 +222,10 @@ def _share(count, unit, block, blocks):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _by_columns(blocks, y, depth):
+def _by_columns(blocks, y):
     """Whether threads shall share the columns of y, so that each packs only its own panels, or else the rows."""
     rows, columns = y.shape
-    if suits(rows, columns, depth):
+    if suits(rows, columns):
         panels = (columns + line_of(y) - 1) // line_of(y)
         return panels % blocks == 0 or panels >= 8 * blocks
     return columns > rows
@@ -236,21 +234,21 @@ def _by_columns(blocks, y, depth):
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def multiply_parallel(blocks, a, b, y):
     """`multiply`, each thread with its share of y. The threads meet only once: there may be others that want a core."""
-    by_columns, (rows, columns) = _by_columns(blocks, y, b.shape[0]), y.shape
+    by_columns, (rows, columns) = _by_columns(blocks, y), y.shape
     for block in prange(blocks):
         if by_columns:
             start, stop = _share(columns, line_of(y), block, blocks)
-            _multiply_part(a, b[:, start:stop], y[:, start:stop], suits(rows, columns, b.shape[0]))
+            _multiply_part(a, b[:, start:stop], y[:, start:stop], suits(rows, columns))
         else:
             start, stop = _share(rows, ROWS, block, blocks)
-            _multiply_part(a[start:stop], b, y[start:stop], suits(rows, columns, b.shape[0]))
+            _multiply_part(a[start:stop], b, y[start:stop], suits(rows, columns))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _swapped(x, weight):
     """Whether there is less to do when x is packed, and the result transposed, than when the weight is packed."""
     (rows, inputs), outputs = x.shape, weight.shape[0]
-    return suits(rows, outputs, inputs) and rows * (inputs + outputs) < outputs * inputs
+    return suits(rows, outputs) and rows * (inputs + outputs) < outputs * inputs
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
