@@ -84,7 +84,8 @@ class Shared(list):
 
 #: The arrays of shared memory of the last launch, block by block.
 shared = Shared()
-simulator.bridge(shared.hand_out)
+simulator.hand_out = shared.hand_out
+simulator.bridge()
 
 
 def launch(kernel, grid, block, *arguments):

@@ -1,8 +1,7 @@
 """What Numba's CUDA simulator lacks, added to it: for tests, and for lesson 26, which watches kernels at work.
 
 The simulator runs the Python source of a kernel, one Python thread for each thread of a block. It is chosen when Numba
-is imported, for the whole process: where NUMBA_ENABLE_CUDASIM=1 is set. There `package` calls `bridge`, unless somebody
-did before who wants to look on.
+is imported, for the whole process: where NUMBA_ENABLE_CUDASIM=1 is set. There `package` calls `bridge`.
 
 After that the simulator knows warp collectives (`shfl_*_sync`, votes, `syncwarp`), `alignment=` of shared and local
 arrays, more than one shared array on a line, and the options of `jit` that only a compiler needs. Shared and local
@@ -33,12 +32,16 @@ _lock = threading.Lock()
 _OPTIONS_OF_COMPILERS = ("max_registers", "launch_bounds", "lineinfo", "forceinline", "lto", "extensions")
 
 
-def bridge(hand_out: Callable[[np.ndarray], Any] = lambda array: array) -> None:
-    """Add what is lacking. Raises RuntimeError in a process without the simulator.
+def hand_out(array: np.ndarray) -> Any:
+    """What kernels are given for an array of shared memory that they declare, once for each array of each block.
 
-    hand_out: what kernels are given in place of an array of shared memory that they declare; the array itself unless
-        given. It is called once for each array of each block.
+    Whoever wants to look on puts a function of their own in the place of this one.
     """
+    return array
+
+
+def bridge() -> None:
+    """Add what is lacking. Raises RuntimeError in a process without the simulator."""
     from numba import cuda
 
     config: Any = importlib.import_module("numba.core.config")
@@ -51,7 +54,7 @@ def bridge(hand_out: Callable[[np.ndarray], Any] = lambda array: array) -> None:
     kernelapi: Any = importlib.import_module("numba.cuda.simulator.kernelapi")
     if hasattr(kernelapi.FakeCUDAModule, "shfl_sync"):
         return
-    _bridge_arrays(kernelapi, hand_out)
+    _bridge_arrays(kernelapi)
     kernel.BlockManager.run = _run_block
     kernel.BlockThread.syncthreads = lambda thread: thread._manager.meeting.wait()
     kernel.swapped_cuda_module = _pretended_everywhere
@@ -107,7 +110,7 @@ def _words_for(cuda: Any, modules: int) -> list[tuple[dict[str, Any], str]]:
 # Arrays.
 
 
-def _bridge_arrays(kernelapi: Any, hand_out: Callable[[np.ndarray], Any]) -> None:
+def _bridge_arrays(kernelapi: Any) -> None:
     def dtype_of(kind: Any) -> np.dtype:
         return np.dtype(kernelapi.numpy_support.as_dtype(kind) if isinstance(kind, kernelapi.types.Type) else kind)
 
