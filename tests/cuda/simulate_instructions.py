@@ -236,6 +236,17 @@ def attention(p, words, x):
 # Running them.
 
 
+class OneByOne(Recorder):
+    """The CPU's program with nothing joined to chains, so that numbers lie where they do on a GPU."""
+
+    def _chained(self, instructions):
+        for instruction in instructions:
+            yield from super()._chained([instruction])
+
+    def _keep_in_chains(self):
+        """Nothing is."""
+
+
 def record(kind, parameters, inputs, make, dtype):
     """The recorder of a graph, its places arranged, and the size of the memory."""
     inputs[0].requires_grad = inputs[0].data.dtype == dtype
@@ -248,15 +259,21 @@ def record(kind, parameters, inputs, make, dtype):
     return recorder, recorder.arrange(rounded(2 * sum(p.data.size for p in parameters)))
 
 
-def memories(recorder, size, random):
-    """A memory as it is before a step, and whole numbers."""
-    memory, integers = random.standard_normal(size).astype(recorder.dtype), np.array(recorder.integers, np.int64)
+def numbers_before(recorder, size, random):
+    """A memory as it is before a step."""
+    memory = random.standard_normal(size).astype(recorder.dtype)
     known = [(recorder._values[t], t.data) for t in [*recorder.parameters, *recorder.inputs] if t in recorder._values]
     known += [(place, array) for array, place in recorder.constants]
     known += [(place, tensor.data) for tensor, place in recorder.buffers.items()]
     known += [(recorder.results[2], np.ones(1))]
     for place, array in known:
         memory[place.start : place.start + place.size] = array.ravel()
+    return memory
+
+
+def whole_before(recorder):
+    """Whole numbers as they are before a step."""
+    integers = np.array(recorder.integers, np.int64)
     for tensor in recorder.inputs:
         if tensor in recorder._labels:
             start = recorder._labels[tensor]
@@ -265,7 +282,7 @@ def memories(recorder, size, random):
         integers[place] = np.uint64(number).astype(np.int64)
     for tensor, place in recorder.counts:
         integers[place] = tensor.item() + 1
-    return memory, integers
+    return integers
 
 
 def compare(name, dtype):
@@ -278,13 +295,13 @@ def compare(name, dtype):
         Tensor(one if isinstance(one, np.ndarray) else random.standard_normal(one).astype(dtype)) for one in given
     ]
     with threads.one_thread():
-        cpu, size = record(Recorder, parameters, inputs, make, dtype)
-        memory, integers = memories(cpu, size, random)
+        cpu, size = record(OneByOne, parameters, inputs, make, dtype)
+        memory, integers = numbers_before(cpu, size, random), whole_before(cpu)
     gpu, other_size = record(GpuRecorder, parameters, inputs, make, dtype)
-    assert (size, cpu.integers) == (other_size, gpu.integers)
+    assert (size, len(cpu.instructions)) == (other_size, len(gpu.instructions))
     program = SimulatedProgram(gpu, package.cuda.to_device(memory), new_flaws())
-    program.integers[:] = integers
-    program._whole.copy_to_device(integers)
+    program.integers[:] = whole_before(gpu)
+    program._whole.copy_to_device(program.integers)
     code, settings = cpu.code()
     alike = np.ones(size, bool)
     for k, instruction in enumerate(gpu.instructions):

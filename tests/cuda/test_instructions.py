@@ -19,11 +19,11 @@ from fast.tensors import taken_back
 
 
 def _instructions_of_the_cpu():
-    """The functions that a row of a program can name, without those that only share out the work among cores."""
+    """The functions that a row of a program can name, without chains and what only shares out work among cores."""
     words = ["memory", "integers", "row", "numbers"]
     functions = {name: getattr(value, "py_func", None) for name, value in vars(steps).items()}
     named = {name for name, one in functions.items() if one and list(inspect.signature(one).parameters) == words}
-    return {name for name in named if not name.endswith("_parallel") and not name.startswith("of_")}
+    return {name for name in named if not name.endswith("_parallel") and name != "chain"}
 
 
 def test_there_is_a_function_for_every_instruction():

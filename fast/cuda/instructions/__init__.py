@@ -29,7 +29,7 @@ from fast.cuda.instructions import elementwise as single
 from fast.cuda.instructions.elementwise import elementwise as elementwise
 
 _ALL: tuple[Callable[..., None], ...] = (
-    *(single.add, single.compare, single.copy, single.fill, single.floats, single.scale, single.spread),
+    *(single.compare, single.copy, single.fill, single.floats, single.scale, single.spread),
     *(shapes.put, shapes.put_more, shapes.put_sums, shapes.select),
     *(products.linear, products.linear_grad, products.stacked),
     *(reductions.total, reductions.cumsum, reductions.cumsum_grad, reductions.prod, reductions.prod_grad),

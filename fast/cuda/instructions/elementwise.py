@@ -42,12 +42,6 @@ def fill(gpu: Gpu, size: int, y: Any, numbers: Sequence[float] = ()) -> None:
     gpu.launch("moving.fill", numbers[0], gpu.array(y, size))
 
 
-def add(gpu: Gpu, size: int, x: Any, y: Any, numbers: Any = ()) -> None:
-    """y += x."""
-    sums = gpu.array(y, size)
-    gpu.launch("elementwise.add", sums, gpu.array(x, size), sums)
-
-
 def scale(gpu: Gpu, size: int, x: Any, factor: Any, y: Any, numbers: Any = ()) -> None:
     """y = x * factor, a single number."""
     gpu.launch("moving.scale", gpu.array(x, size), gpu.array(factor, 1), 1, gpu.array(y, size))
