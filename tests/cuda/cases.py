@@ -1027,7 +1027,7 @@ def _(random, dtype):
     return (program.code, program.pairs, program.fresh, program.leaves, after.astype(dtype), begun), {5: gradients}
 
 
-@case("lanes.train", room=(8, 9))
+@case("lanes.train", room=(9, 10))
 def _(random, dtype):
     """35 runs, or 3 in the simulator, of which the last diverges, on 17 samples, one more than a chunk.
 
