@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -104,16 +103,15 @@ def _row(what: str, launch: Callable[[], Any], count: int) -> dict[str, Any]:
 
 def _graph(kernel: Any, array: Any) -> Callable[[], None]:
     """What replays the launches, recorded by NVIDIA's package cuda-core, whose recorder launches take as a stream."""
-    if package.SIMULATED or package.NAME != "numba-cuda":
+    stream = package.recording_stream()
+    if not stream:
         raise NotImplementedError(f"{package.NAME} has no graphs")
-    device = import_module("cuda.core").Device()
-    device.set_current()
-    stream = device.create_stream()
-    builder = device.create_graph_builder()
-    builder.begin_building()
-    for _ in range(IN_GRAPH):
-        kernel[2, 32, builder](array)
-    graph = builder.end_building().complete()
+
+    def start(recording: Any) -> None:
+        for _ in range(IN_GRAPH):
+            kernel[2, 32, recording](array)
+
+    graph = package.recorded(stream, start)
     before = array.copy_to_host()[0]
     graph.launch(stream)
     stream.sync()

@@ -62,8 +62,7 @@ class Instruction(NamedTuple):
     """kernel: its name; address: where it lies; arguments: places and whole numbers; numbers: other settings.
 
     flops: how many additions and multiplications there are, an operation on an element counted as one; shape: of the
-    result. listed: the places of which an argument is a list. links: the kernels of a chain; table: where its numbers
-    stand among those that are whole.
+    result. listed: the places of which an argument is a list. links: the kernels of a chain.
     """
 
     kernel: str
@@ -74,7 +73,6 @@ class Instruction(NamedTuple):
     shape: tuple[int, ...]
     listed: tuple[Place, ...] = ()
     links: tuple[Link, ...] = ()
-    table: int = 0
 
     @property
     def places(self) -> list[Place]:
@@ -368,7 +366,7 @@ class Recorder(Lowering):
             name = links[0].name if len(links) == 1 else f"{links[0].name}..{links[-1].name}"
             kind = "_parallel" if sum(link.work for link in links) >= 1 and not threads.alone() else ""
             arguments, listed = (length, len(links), table), tuple(place for link in links for place in link.places)
-            about = sum(instruction.flops for instruction in found), found[-1].shape, listed, links, table
+            about = sum(instruction.flops for instruction in found), found[-1].shape, listed, links
             yield Instruction(name + kind, self._address("chain" + kind), arguments, (), *about)
 
     def _keep_in_chains(self) -> None:
@@ -387,7 +385,9 @@ class Recorder(Lowering):
                         place.start = free.pop() if free else -1 - slots
                 free += [place.start for place in dict.fromkeys(link.places) if last.get(place) == k]
             if slots:
-                self.integers[instruction.table] = slots
+                *_, table = instruction.arguments
+                assert isinstance(table, int)
+                self.integers[table] = slots
 
     def _collect(self, tensor: Tensor, part: Place) -> None:
         """Add a share to the gradient of a tensor."""
@@ -457,7 +457,24 @@ class Recorder(Lowering):
             arrays.append(numbers[start : start + tensor.data.size].reshape(tensor.shape))
         return [Tensor(array.copy()) for array in arrays]
 
-    def strides(self) -> list[int]:
+    def whole_numbers(self, steps: int) -> np.ndarray:
+        """The whole numbers of the program as they are after so many steps; but those of a batch, and counts."""
+        integers = np.array(self.integers, np.int64)
+        for (seed, place), stride in zip(self.seeds, self._strides(), strict=True):
+            integers[place] = wrapped(seed + steps * stride)
+        return integers
+
+    def growing(self) -> list[tuple[int, int]]:
+        """The places of whole numbers that grow with every step, seeds and counts, and by how much."""
+        seeds = [(place, stride) for (_, place), stride in zip(self.seeds, self._strides(), strict=True)]
+        return [*seeds, *[(place, int(self.growth[tensor])) for tensor, place in self.counts]]
+
+    def read_counts(self, integers: np.ndarray) -> None:
+        """Take over the whole numbers that tensors count: in a step, each call finds one more than the call before."""
+        for k, (tensor, place) in enumerate(self.counts):
+            integers[place] = tensor.item() + sum(other is tensor for other, _ in self.counts[: k + 1])
+
+    def _strides(self) -> list[int]:
         """By how much each seed grows from step to step.
 
         A layer that is called several times in a step has taken one seed after the other; the next step goes on there.
@@ -475,6 +492,11 @@ class Recorder(Lowering):
     def _address(self, name: str) -> int:
         number = from_dtype(self.dtype)[::1]
         return address(getattr(kernels, name), number, types.int64[::1], types.int64[::1], types.float64[::1])
+
+
+def wrapped(number: int) -> np.int64:
+    """A seed, of which 64 bits count, as the whole number of 64 bits that has the same ones."""
+    return np.uint64(number % 2**64).astype(np.int64)
 
 
 def rounded(size: int) -> int:

@@ -306,11 +306,8 @@ class Step:
         return settings
 
     def _read_counts(self) -> None:
-        """Take over the whole numbers that tensors count: in a step, each call finds one more than the call before."""
         for recorder, start in zip(self._recorders, self._programs.parts[:, 9], strict=True):
-            for k, (tensor, position) in enumerate(recorder.counts):
-                calls = sum(other is tensor for other, _ in recorder.counts[: k + 1])
-                self._integers[start + position] = tensor.item() + calls
+            recorder.read_counts(self._integers[start:])
 
     def _end(self, settings: optimizers.Settings, updates: int) -> None:
         """Tell the tensors that they were written to, and the optimizer what it remembers after so many updates."""
@@ -411,11 +408,8 @@ class Step:
             part[3:5] = before, before + len(inputs[number])
             part[5:8] = [place.start for place in recorder.results]
             part[8:] = any(i.kernel.endswith("_parallel") for i in recorder.instructions), base, recorder.adds
-            integers.append(np.array(recorder.integers, np.int64))
-            for (seed, place), stride in zip(recorder.seeds, recorder.strides(), strict=True):
-                integers[-1][place] = np.uint64((seed + self._count * stride) % 2**64).astype(np.int64)
-                strides.append((base + place, stride))
-            strides += [(base + place, int(recorder.growth[tensor])) for tensor, place in recorder.counts]
+            integers.append(recorder.whole_numbers(self._count))
+            strides += [(base + place, stride) for place, stride in recorder.growing()]
         self._integers = np.concatenate(integers)
         codes, numbers = zip(*made, strict=True)
         table = np.array(strides, np.int64).reshape(-1, 2)
@@ -429,34 +423,26 @@ class Step:
         return loss, loss if self.penalty is None else loss + self.penalty()
 
     def _seconds(self, number: int, k: int) -> float:
-        """How long instruction k of a program takes: the median of some, after one to warm up."""
-        programs, found = self._programs, []
-        row, base = programs.parts[number, 0] + k, programs.parts[number, 9]
+        """How long instruction k of a program takes."""
+        programs, (row, base) = self._programs, (self._programs.parts[number, 0] + k, self._programs.parts[number, 9])
         code, numbers = (np.repeat(rows[row : row + 1], 10, axis=0) for rows in programs[:2])
         with threads.parallel_products():
-            for _ in range(6):
-                started = time.perf_counter()
-                kernels.replay(code, numbers, self._memory, self._integers[base:])
-                found.append((time.perf_counter() - started) / len(code))
-        return median(found[1:])
+            return timed(lambda: kernels.replay(code, numbers, self._memory, self._integers[base:]), len(code))
 
     def _seconds_of_update(self, settings: optimizers.Settings) -> float:
-        """How long clipping and updating take, on copies: the median of some steps in which nothing else is done."""
-        memory, state, steps, found = self._memory.copy(), self._state.copy(), np.arange(10), []
+        """How long clipping and updating take, on copies, in steps in which nothing else is done."""
+        memory, state, steps = self._memory.copy(), self._state.copy(), np.arange(10)
         nothing, parts = np.zeros((len(steps), 0), np.int64), np.zeros((1, 11), np.int64)
         parts[0, 5:8] = len(memory) - 1  # where the loss would lie
         programs: Programs = self._programs._replace(parts=parts)
         memory[-1] = 0
-        for _ in range(6):
-            started = time.perf_counter()
-            kernels.train(
-                *(*programs, 0 * steps, steps, np.ones(len(steps)), self.limits, self.ends),
-                *(settings.kind, settings.settings, settings.done, np.zeros(len(steps))),
-                *(self._parallel_update(settings), True, nothing.astype(self.dtype), nothing, steps[:, None]),
-                *(memory, self._integers.copy(), state, np.zeros(len(steps))),
-            )
-            found.append((time.perf_counter() - started) / len(steps))
-        return median(found[1:])
+        arguments = (
+            *(*programs, 0 * steps, steps, np.ones(len(steps)), self.limits, self.ends),
+            *(settings.kind, settings.settings, settings.done, np.zeros(len(steps))),
+            *(self._parallel_update(settings), True, nothing.astype(self.dtype), nothing, steps[:, None]),
+            *(memory, self._integers.copy(), state, np.zeros(len(steps))),
+        )
+        return timed(lambda: kernels.train(*arguments), len(steps))
 
     def _arrays(self, data: Sequence[Any]) -> list[np.ndarray]:
         """Numbers as arrays with a row for each sample: fractions of the parameters' type, or whole ones."""
@@ -467,6 +453,16 @@ class Step:
             rows = [len(array) for array in arrays]
             raise ValueError(f"run: data have {rows} rows; give all arrays the same number of rows, 1 or more")
         return [array.astype(self.dtype if array.dtype.kind == "f" else np.int64, copy=False) for array in arrays]
+
+
+def timed(work: Callable[[], Any], count: int) -> float:
+    """Seconds that one of the `count` things takes that `work` does: the median of some, after one to warm up."""
+    found = []
+    for _ in range(6):
+        started = time.perf_counter()
+        work()
+        found.append((time.perf_counter() - started) / count)
+    return median(found[1:])
 
 
 def _check_order(order: np.ndarray, rows: int) -> None:

@@ -510,9 +510,8 @@ def _common_type(op: Op, arguments: tuple[Any, ...]) -> str:
             kind = _scalar(op.symbol, argument, arguments)
             widest = max(widest, 1 if isinstance(kind, int | np.integer | np.bool) else 2)
     if op.name == "pow" and widest == 1:
-        checks.exponents(
-            np.asarray(arguments[1].cpu() if type(arguments[1]) is Tensor else arguments[1]).ravel().tolist()
-        )
+        exponents = arguments[1].tolist() if type(arguments[1]) is Tensor else arguments[1]
+        checks.exponents(np.ravel(exponents).tolist())
     return _TYPES[max(widest, 1 if op.whole else 2)]
 
 

@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import importlib.util
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,3 +68,14 @@ def recording_stream() -> Any:
     gpu = core.Device()
     gpu.set_current()
     return gpu.create_stream(options=core.StreamOptions(nonblocking=False))
+
+
+def recorded(stream: Any, start: Callable[[Any], None]) -> Any:
+    """What `start` launches on the stream that it is given, as a graph, of which `launch(stream)` launches all.
+
+    stream: of `recording_stream`.
+    """
+    builder = stream.create_graph_builder()
+    builder.begin_building()
+    start(builder)
+    return builder.end_building().complete()

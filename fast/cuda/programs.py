@@ -23,7 +23,8 @@ from fast.cuda.gpu import Gpu, empty, nothing
 from fast.cuda.instructions import INSTRUCTIONS, elementwise
 from fast.cuda.registry import Launch
 from fast.functional import shares_memory
-from fast.recording import Instruction, Place, Recorder
+from fast.lowering import Lowering
+from fast.recording import Instruction, Place, Recorder, wrapped
 from fast.tensors import Tensor
 
 #: What the names of instructions begin with that are kernels of the table of operations.
@@ -37,26 +38,10 @@ class GpuRecorder(Recorder):
         alike = (given for given in self.inputs if given.data.size == tensor.data.size)
         return next((given for given in alike if shares_memory(given, tensor)), tensor)
 
-    def emit(
-        self,
-        name: str,
-        *arguments: Place | int | None,
-        flops: int = 0,
-        shape: tuple[int, ...] = (),
-        numbers: Sequence[float] = (),
-        listed: Sequence[Place] = (),
-    ) -> None:
-        given = tuple(-1 if argument is None else argument for argument in arguments)
-        self.instructions.append(Instruction(name, 0, given, tuple(numbers), flops, shape, tuple(listed)))
+    emit_product, emit_multiplying, emit_loop = Lowering.emit_product, Lowering.emit_multiplying, Lowering.emit_loop
 
-    def emit_product(self, name: str, *arguments: Place | int | None, work: int, **about: Any) -> None:
-        self.emit(name, *arguments, **{"flops": 2 * work, **about})
-
-    def emit_multiplying(self, name: str, *arguments: Place | int | None, work: int, **about: Any) -> None:
-        self.emit(name, *arguments, **about)
-
-    def emit_loop(self, name: str, *arguments: Place | int | None, work: int, threshold: int, **about: Any) -> None:
-        self.emit(name, *arguments, **{"flops": work, **about})
+    def _address(self, name: str) -> int:
+        return 0  # kernels are found by their names
 
     def emit_elementwise(self, plan: tuple[threads.Kernels, int], shape: tuple[int, ...], *places: Place | int) -> None:
         self.emit(_ELEMENTWISE + plan[0][0].__name__, *places, flops=math.prod(shape), shape=shape)
@@ -89,12 +74,9 @@ class Program(Gpu):
     def __init__(self, recorder: Recorder, memory: Any, flaws: Any, steps: int = 0, stream: Any = 0) -> None:
         self.recorder, self.memory, self.dtype = recorder, memory, recorder.dtype
         self.flaws, self.stream = flaws, stream
-        self.integers = np.array(recorder.integers, np.int64)
-        self._strides = [(recorder.seeds[k][1], stride) for k, stride in enumerate(recorder.strides())]
-        for (seed, place), (_, stride) in zip(recorder.seeds, self._strides, strict=True):
-            self.integers[place] = _wrapped(seed + steps * stride)
-        self._strides += [(place, int(recorder.growth[tensor])) for tensor, place in recorder.counts]
-        self.read_counts()
+        self.integers = recorder.whole_numbers(steps)
+        self._strides = recorder.growing()
+        recorder.read_counts(self.integers)
         self.inputs = recorder.input_table().tolist()
         self._whole = package.cuda.to_device(self.integers)
         self._short: dict[int, Any] = {}
@@ -173,17 +155,12 @@ class Program(Gpu):
 
     def _recorded(self, launches: Sequence[Bound]) -> Any:
         """The launches as a graph."""
-        builder = self.stream.create_graph_builder()
-        builder.begin_building()
-        for one in launches:
-            self._start(one, builder)
-        return builder.end_building().complete()
 
-    def read_counts(self) -> None:
-        """Take over the whole numbers that tensors count: in a step, each call finds one more than the call before."""
-        for k, (tensor, place) in enumerate(self.recorder.counts):
-            calls = sum(other is tensor for other, _ in self.recorder.counts[: k + 1])
-            self.integers[place] = int(tensor.item()) + calls
+        def start(stream: Any) -> None:
+            for one in launches:
+                self._start(one, stream)
+
+        return package.recorded(self.stream, start)
 
     def end(self) -> None:
         """Let others have the room of `new`: nothing that is launched from now on needs what is in it."""
@@ -192,7 +169,7 @@ class Program(Gpu):
     def grow(self) -> None:
         """Let the whole numbers grow that change from step to step: seeds, and numbers of batches."""
         for place, stride in self._strides:
-            self.integers[place] = _wrapped(int(self.integers[place]) + stride)
+            self.integers[place] = wrapped(int(self.integers[place]) + stride)
 
     def _start(self, bound: Bound, stream: Any) -> None:
         kernel, launch, arguments = bound
@@ -217,11 +194,6 @@ class Program(Gpu):
 def new_flaws() -> Any:
     """What programs count flaws in: see `Gpu`."""
     return package.cuda.to_device(np.zeros(1, np.int32))
-
-
-def _wrapped(number: int) -> np.int64:
-    """A seed, of which 64 bits count, as the whole number of 64 bits that has the same ones."""
-    return np.uint64(number % 2**64).astype(np.int64)
 
 
 def _part(memory: Any, start: int, shape: Sequence[int]) -> Any:

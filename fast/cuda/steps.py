@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from fast.cuda.package import cuda, recording_stream
 from fast.cuda.programs import GpuRecorder, Program, new_flaws
 from fast.cuda.training import Course, Training
 from fast.optimizers import Settings
-from fast.steps import Loss, Step
+from fast.steps import Loss, Step, timed
 from fast.tensors import Tensor
 
 
@@ -59,7 +57,7 @@ class GpuStep(Step):
 
     def _read_counts(self) -> None:
         for program in self._programs:
-            program.read_counts()
+            program.recorder.read_counts(program.integers)
 
     def _train(
         self,
@@ -94,12 +92,9 @@ class GpuStep(Step):
 
 
 def _timed(work: Callable[[], None]) -> float:
-    """Seconds, the median of some, after one to warm up."""
-    found = []
-    for _ in range(6):
-        started = time.perf_counter()
+    def ten_times() -> None:
         for _ in range(10):
             work()
         cuda.synchronize()
-        found.append((time.perf_counter() - started) / 10)
-    return median(found[1:])
+
+    return timed(ten_times, 10)

@@ -11,6 +11,7 @@ import time
 import traceback
 
 import numpy as np
+import numpy_products
 
 from fast import functional as f
 from fast import threads
@@ -46,22 +47,18 @@ class SimulatedProgram(Program):
         if not name.startswith("products."):
             super().launch(name, *arguments)
         else:
-            self.start(
-                _Product(*re.match(r"products.product_([nt])([nt])_", name).groups()), registry.by_lane(1), arguments
-            )
+            self.start(_Product(name), registry.by_lane(1), arguments)
 
 
 class _Product:
-    def __init__(self, *turns):
-        self.turns = [turn == "t" for turn in turns]
+    def __init__(self, name):
+        self.name = name
 
     def __getitem__(self, configuration):
         return self
 
-    def __call__(self, a, b, bias, c):
-        a, b = [x._ary.swapaxes(1, 2) if turned else x._ary for x, turned in zip((a, b), self.turns, strict=True)]
-        assert c._ary.flags.c_contiguous
-        c._ary[...] = a @ b + (bias._ary if bias.size else 0)
+    def __call__(self, *arguments):
+        numpy_products.multiply(self.name, *arguments)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
