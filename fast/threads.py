@@ -13,7 +13,7 @@ Where several processes or Python threads compute beside each other, each is bet
 Between parallel loops OpenMP's threads look for work for some time before they sleep. On a quiet machine that is right:
 to wake them takes longer than most loops. Beside other busy processes it is wrong, for it spends time on a core that
 others want. Whoever trains on such a machine sets GOMP_SPINCOUNT=100 before Python starts: beside one busy process on
-two cores, steps of layers 256 to 1,024 wide took half the time, and on a quiet machine up to twice as long.
+two cores, steps of layers 256 to 1,024 wide took half the time, on a quiet machine one to two and a half times as long.
 """
 
 from __future__ import annotations
